@@ -1,0 +1,1 @@
+"""Mooring runs MCP servers and stands in front of them."""

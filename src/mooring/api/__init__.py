@@ -1,0 +1,1 @@
+"""The object API, in the Kubernetes dialect."""

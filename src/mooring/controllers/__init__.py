@@ -1,0 +1,1 @@
+"""The loops: notice, look, decide, act, report."""

@@ -1,0 +1,79 @@
+"""What the rooms above expect of the rooms that touch the world.
+
+A port is a Protocol: adapters satisfy it without knowing it. Everything that can wait
+returns an `Awaitable`. Errors are those of `mooring.errors`, by family.
+"""
+
+from collections.abc import AsyncIterator, Awaitable
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeVar
+
+from mooring.kinds.base import Object
+from mooring.kinds.ref import Ref
+
+T = TypeVar("T", bound=Object)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that happened in a store."""
+
+    type: Literal["ADDED", "MODIFIED", "DELETED"]
+    object: Object
+    """As it is now; for DELETED, as it was last, with the version of its deletion."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Objects of a kind, and the version at which that was the whole truth."""
+
+    items: tuple[Object, ...]
+    """Sorted by namespace, then name."""
+    version: str
+
+
+class ObjectStore(Protocol):
+    """Where objects live. One contract for all of them: `tests/contracts`.
+
+    Versions are opaque strings that grow with every write, over all kinds.
+    """
+
+    def get(self, ref: Ref) -> Awaitable[Object | None]:
+        """The object of that name, or None."""
+        ...
+
+    def list(self, kind: str, namespace: str | None = None) -> Awaitable[Listing]:
+        """All objects of a kind, of one namespace or of all."""
+        ...
+
+    def watch(self, kind: str, since: str, namespace: str | None = None) -> AsyncIterator[Change]:
+        """Every change after version `since`, in order, without loss or duplication, for ever.
+
+        Raises Conflict("Expired") when `since` is too old to tell: list again.
+        """
+        ...
+
+    def put(self, new: T) -> Awaitable[T]:
+        """Writes metadata and spec, never status; returns what is stored now.
+
+        An empty resourceVersion makes a new object (Conflict "AlreadyExists"), any other must
+        be the stored one (Conflict "StaleVersion"; NotFound where there is none). A put that
+        changes nothing writes nothing. `generation` counts changes of the spec only. Taking the
+        last finalizer off an object that is being deleted removes it.
+        """
+        ...
+
+    def report(self, new: T) -> Awaitable[T]:
+        """Writes the status, and nothing else; the same status again writes nothing.
+
+        The resourceVersion is checked as `put` does.
+        """
+        ...
+
+    def delete(self, ref: Ref, uid: str = "", version: str = "") -> Awaitable[Object]:
+        """Removes an object, or marks it (deletionTimestamp) while it has finalizers.
+
+        `uid` and `version`, where given, must be those stored (Conflict). Returns what was
+        removed or marked; raises NotFound. Deleting a marked object again changes nothing.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""The data plane: find the endpoint, route, stream."""

@@ -1,0 +1,1 @@
+"""What may be declared, and what is reported back."""

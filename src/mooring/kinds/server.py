@@ -1,0 +1,198 @@
+"""An MCPServer: an MCP server that we run or reach.
+
+Exactly one source says what it is; everything else has a default that suits a small server
+spoken to over stdio. The status tells what is true of it, one row for each instance.
+"""
+
+from datetime import datetime
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from mooring.kinds.base import API_VERSION, Condition, Name, Object, Part
+
+SOURCES = ("command", "pypi", "npm", "image", "url")
+
+Transport = Literal["stdio", "streamable-http"]
+Isolation = Literal["shared", "session"]
+Eras = Literal["auto", "session", "stateless"]
+Phase = Literal[
+    "Pending", "Installing", "Starting", "Ready", "Degraded", "Failed", "Stopped", "Terminating"
+]
+State = Literal[
+    "Pending", "Installing", "Starting", "Ready", "Restarting", "CrashLoopBackOff", "ERROR",
+    "Draining",
+]  # fmt: skip
+Health = Literal["unknown", "healthy", "degraded", "unhealthy", "unauthenticated"]
+
+EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+class Source(Part):
+    """Where the server comes from: exactly one of `command`, `pypi`, `npm`, `image`, `url`."""
+
+    command: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """The program and its first arguments, run as they are, never through a shell."""
+    pypi: str | None = Field(default=None, min_length=1)
+    """A package of PyPI: `NAME` or `NAME==VERSION`."""
+    npm: str | None = Field(default=None, min_length=1)
+    """A package of npm: `NAME` or `NAME@VERSION`."""
+    image: str | None = Field(default=None, min_length=1)
+    """A container image."""
+    url: str | None = Field(default=None, pattern=r"^https?://[^\s]+$")
+    """A remote server; nothing is run."""
+    entry_point: str | None = None
+    """Which of the package's programs to run, where it is not named like the package."""
+    with_: tuple[str, ...] = Field(default=(), alias="with")
+    """Further requirements to install beside a PyPI package: `mcp<2`."""
+    python: str | None = None
+    """The interpreter for a PyPI package: a path, or a name on PATH."""
+    allow_scripts: bool = False
+    """Let the package run code while it is installed."""
+
+    @property
+    def type(self) -> str:
+        """Which of the five it is."""
+        return next(name for name in SOURCES if getattr(self, name) is not None)
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        given = [name for name in SOURCES if getattr(self, name) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) if given else "none"
+            raise ValueError(f"needs exactly one of {', '.join(SOURCES)}; found {found}")
+        return self
+
+
+class SecretKeyRef(Part):
+    """One key of a Secret in the server's namespace."""
+
+    name: Name
+    key: str = Field(min_length=1)
+
+
+class EnvSource(Part):
+    """Where a variable's value comes from: exactly one of the two."""
+
+    secret_key_ref: SecretKeyRef | None = None
+    env: EnvName | None = None
+    """A variable of Mooring's own environment."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.secret_key_ref is None) == (self.env is None):
+            raise ValueError("needs exactly one of secretKeyRef, env")
+        return self
+
+
+class EnvVar(Part):
+    """A variable of the server's environment: exactly one of `value`, `valueFrom`."""
+
+    name: EnvName
+    value: str | None = None
+    value_from: EnvSource | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.value is None) == (self.value_from is None):
+            raise ValueError("needs exactly one of value, valueFrom")
+        return self
+
+
+class ServerSpec(Part):
+    """What is wanted."""
+
+    source: Source
+    args: tuple[str, ...] = ()
+    working_directory: str | None = None
+    transport: Transport = "stdio"
+    path: str = Field(default="/mcp", pattern=r"^/[!-~]*$")
+    """Where the server's HTTP endpoint is (transport: streamable-http)."""
+    port: int | None = Field(default=None, ge=1, le=65535)
+    """A fixed port allows one instance; without it each instance is given a free one."""
+    env: tuple[EnvVar, ...] = ()
+    replicas: int = Field(default=1, ge=0, le=100)
+    isolation: Isolation = "shared"
+    """stdio only: one child for all sessions, or one for each."""
+    max_children: int = Field(default=50, ge=1, le=1000)
+    idle_seconds: int = Field(default=900, ge=1)
+    """After so long without a request a session's own child is ended (isolation: session)."""
+    spares: int = Field(default=0, ge=0, le=20)
+    """Children kept started for sessions to come (isolation: session)."""
+    eras: Eras = "auto"
+    group: Name | None = None
+    drain_seconds: int = Field(default=30, ge=0, le=3600)
+    install_timeout_seconds: int = Field(default=300, ge=1, le=3600)
+    handshake_timeout_seconds: int = Field(default=60, ge=1, le=3600)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.port is not None and self.replicas > 1:
+            raise ValueError("a fixed port allows one instance; remove port, or set replicas: 1")
+        names = [variable.name for variable in self.env]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"env declares {', '.join(twice)} more than once")
+        return self
+
+
+class InstanceStatus(Part):
+    """What is true of one instance; nothing here moves without a change."""
+
+    name: str
+    """The server's name and a number: `time-0`. It stays when the instance is started again."""
+    uid: str = ""
+    """New at every start; empty while nothing was started."""
+    address: str = ""
+    """Where it answers: `http://127.0.0.1:4123/mcp` or `unix:///run/m/k.sock#/i/UID`."""
+    checksum: str = ""
+    """Of the workload that it runs."""
+    era: Literal["", "session", "stateless"] = ""
+    state: State = "Pending"
+    health: Health = "unknown"
+    message: str = ""
+    restarts: int = 0
+    attempt_count: int = 0
+    """Attempts since it was last ready."""
+    last_attempt_at: datetime | None = None
+    next_retry_at: datetime | None = None
+    since: datetime | None = None
+    """When it entered this state."""
+
+
+class Resolved(Part):
+    """What an unpinned package turned out to be."""
+
+    package: str
+    version: str
+    hash: str = ""
+
+
+class ServerStatus(Part):
+    """What is true."""
+
+    phase: Phase = "Pending"
+    message: str = ""
+    """One sentence, the same in CLI, API and console."""
+    conditions: tuple[Condition, ...] = ()
+    instances: tuple[InstanceStatus, ...] = ()
+    """Sorted by name."""
+    ready_instances: int = 0
+    replicas: int = 0
+    """As many as are wanted; repeated here for tables."""
+    url: str = ""
+    """Where clients find it."""
+    checksum: str = ""
+    resolved: Resolved | None = None
+    observed_generation: int = 0
+
+
+class MCPServer(Object):
+    """An MCP server that we run or reach."""
+
+    plural: ClassVar[str] = "mcpservers"
+
+    api_version: Literal["mooring.dev/v1alpha1"] = API_VERSION
+    kind: Literal["MCPServer"] = "MCPServer"
+    spec: ServerSpec
+    status: ServerStatus = ServerStatus()

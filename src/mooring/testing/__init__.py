@@ -1,0 +1,1 @@
+"""Stand-ins that pass the same contracts as the real thing."""
