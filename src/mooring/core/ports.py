@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
+from mooring.core.actions import Action
+from mooring.core.workload import Observed
 from mooring.kinds.base import Object
 from mooring.kinds.ref import Ref
 
@@ -76,4 +78,28 @@ class ObjectStore(Protocol):
         `uid` and `version`, where given, must be those stored (Conflict). Returns what was
         removed or marked; raises NotFound. Deleting a marked object again changes nothing.
         """
+        ...
+
+
+class Runtime(Protocol):
+    """Where instances run. One contract for all of them: `tests/contracts`."""
+
+    def observe(self, ref: Ref) -> Awaitable[tuple[Observed, ...]]:
+        """The instances of a server as they are now, sorted by name; exited ones included."""
+        ...
+
+    def owners(self) -> Awaitable[tuple[Ref, ...]]:
+        """Every server that has instances here, sorted: finds those whose object is gone."""
+        ...
+
+    def perform(self, action: Action) -> Awaitable[None]:
+        """Begins one action and returns without waiting for the instance to be up or gone.
+
+        A start that fails shows as an `Observed` in state `failed`. Raises Unavailable where
+        the runtime itself cannot be reached.
+        """
+        ...
+
+    def changes(self) -> AsyncIterator[Ref]:
+        """Servers whose instances changed, as it happens, for ever; look at them again."""
         ...

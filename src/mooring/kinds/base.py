@@ -7,7 +7,7 @@ silently ignored is found weeks later.
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -15,7 +15,7 @@ from pydantic.alias_generators import to_camel
 from mooring.kinds.ref import Ref
 
 GROUP = "mooring.dev"
-API_VERSION = f"{GROUP}/v1alpha1"
+API_VERSION: Final = "mooring.dev/v1alpha1"
 FINALIZER = f"{GROUP}/instances"
 """Holds a deleted server until its instances are gone."""
 
