@@ -8,7 +8,7 @@
     └── Unavailable   it may work later
 
 Callers match the family; people and tests read the reason. A reason is a stable CamelCase
-word that belongs to one family and fixes the HTTP status; `REASONS` is the whole list.
+word that belongs to one family and fixes the HTTP status; `FAMILIES` is the whole list, to add to.
 A message says what was wanted, what was found, and what to do next, and never holds a secret.
 """
 
@@ -16,36 +16,46 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar
 
-REASONS: Mapping[str, int] = MappingProxyType(
+FAMILIES: Mapping[str, Mapping[str, tuple[int, str]]] = MappingProxyType(
     {
-        # Invalid
-        "BadRequest": 400,
-        "BodyTooLarge": 413,
-        "HeadTooLarge": 431,
-        "Invalid": 422,
-        "MethodNotAllowed": 405,
-        "UnsupportedMediaType": 415,
-        # Denied
-        "Forbidden": 403,
-        "Unauthorized": 401,
-        # NotFound
-        "NotFound": 404,
-        # Conflict
-        "AlreadyExists": 409,
-        "Conflict": 409,
-        "Expired": 410,
-        "StaleVersion": 409,
-        # Unavailable
-        "CannotInstall": 503,
-        "CannotStart": 503,
-        "KeeperGone": 503,
-        "StoreUnavailable": 503,
-        "UpstreamRefused": 503,
-        "UpstreamReset": 503,
-        "UpstreamTimeout": 504,
+        "Invalid": {
+            "BadRequest": (400, "The request cannot be understood."),
+            "BodyTooLarge": (413, "The body of the request is larger than is accepted."),
+            "HeadTooLarge": (431, "The head of the request is larger than is accepted."),
+            "Invalid": (422, "The document breaks rules of its kind; each is listed."),
+            "MethodNotAllowed": (405, "The path exists, and does not know this method."),
+            "UnsupportedMediaType": (415, "The body is of a type that is not accepted here."),
+        },
+        "Denied": {
+            "Forbidden": (403, "The caller is known, and may not do this."),
+            "Unauthorized": (401, "The caller has not said who they are."),
+        },
+        "NotFound": {
+            "NotFound": (404, "There is nothing of that name."),
+        },
+        "Conflict": {
+            "AlreadyExists": (409, "There is an object of that name already."),
+            "Conflict": (409, "The object is in a state that forbids this."),
+            "Expired": (410, "The version is too old to watch from; list again."),
+            "StaleVersion": (409, "The object was changed since it was read; read it again."),
+        },
+        "Unavailable": {
+            "CannotInstall": (503, "The package of a server could not be installed."),
+            "CannotStart": (503, "The program of a server could not be started."),
+            "KeeperGone": (503, "The keeper does not answer."),
+            "StoreUnavailable": (503, "What is stored could not be read or written."),
+            "UpstreamRefused": (503, "The server refused the connection; nothing was sent."),
+            "UpstreamReset": (503, "The server cut the connection; the request may have run."),
+            "UpstreamTimeout": (504, "The server did not answer in time."),
+        },
     }
 )
-"""Each reason and the HTTP status that it stands for."""
+"""Each family with its reasons: the HTTP status that one stands for, and what it means."""
+
+REASONS: Mapping[str, int] = MappingProxyType(
+    {reason: status for family in FAMILIES.values() for reason, (status, _) in family.items()}
+)
+"""Each reason and its HTTP status."""
 
 
 class MooringError(Exception):
