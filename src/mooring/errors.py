@@ -35,6 +35,7 @@ FAMILIES: Mapping[str, Mapping[str, tuple[int, str]]] = MappingProxyType(
         },
         "Conflict": {
             "AlreadyExists": (409, "There is an object of that name already."),
+            "AlreadyRunning": (409, "A daemon runs on this data directory already."),
             "Conflict": (409, "The object is in a state that forbids this."),
             "Expired": (410, "The version is too old to watch from; list again."),
             "StaleVersion": (409, "The object was changed since it was read; read it again."),

@@ -1,0 +1,47 @@
+# Everything a developer runs. `make up` and `make test` create what they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+TOOLS := .tools/.installed
+
+.PHONY: setup up quick test lint gen bench soak clean
+
+$(STAMP): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+$(TOOLS): scripts/tools.sh
+	bash scripts/tools.sh .tools
+	touch $@
+
+setup: $(STAMP)
+
+up: setup
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/moor up examples/fleet.yaml
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m mooring.programs.generate --check
+
+quick: setup
+	$(BIN)/pytest -q -m 'not process and not soak'
+
+test: lint $(TOOLS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q -m 'not soak'
+
+soak: setup $(TOOLS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q -m soak
+
+gen: setup
+	$(BIN)/python -m mooring.programs.generate
+
+bench: setup
+	$(BIN)/python bench/run.py
+
+clean:
+	rm -rf $(VENV) .tools build dist

@@ -1,0 +1,95 @@
+"""Everything that can be set about a Mooring, in one table.
+
+A setting comes from the command line, else from its environment variable, else from its
+default. This module is imported by every command, so it stays light.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from mooring.errors import Invalid
+
+
+def _default_data_dir() -> str:
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return str(Path(base) / "mooring")
+
+
+def _setting(variable: str, about: str, default: str) -> Any:
+    return field(default=default, metadata={"variable": variable, "about": about})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a daemon is started with; docs/reference/settings.md lists them."""
+
+    data_dir: str = _setting(
+        "MOORING_DATA",
+        "Directory of everything that is kept: objects, keys, packages, logs. "
+        "Default: `$XDG_DATA_HOME/mooring`, else `~/.local/share/mooring`.",
+        "",
+    )
+    listen: str = _setting(
+        "MOORING_LISTEN",
+        "Address of the MCP endpoints, `HOST:PORT`; loopback only.",
+        "127.0.0.1:8470",
+    )
+    allowed_hosts: str = _setting(
+        "MOORING_ALLOWED_HOSTS",
+        "Further authorities (`HOST` or `HOST:PORT`, separated by commas) that a request's Host "
+        "may name, beside those of the listening address.",
+        "",
+    )
+    allowed_origins: str = _setting(
+        "MOORING_ALLOWED_ORIGINS",
+        "Origins (separated by commas) of web pages that may call the MCP endpoints.",
+        "",
+    )
+    keeper_alone_seconds: str = _setting(
+        "MOORING_KEEPER_ALONE_SECONDS",
+        "Seconds after which the keeper ends its children and itself when no daemon came back.",
+        "300",
+    )
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of `listen`; raises Invalid in words."""
+        host, _, port = self.listen.rpartition(":")
+        host = host.strip("[]") or "127.0.0.1"
+        if not port.isdigit() or int(port) > 65535:
+            raise Invalid("Invalid", f"--listen {self.listen!r}: expected HOST:PORT")
+        if host not in ("127.0.0.1", "::1", "localhost"):
+            raise Invalid(
+                "Invalid",
+                f"--listen {self.listen!r}: only loopback addresses are served, because nothing "
+                "asks callers who they are. Fix: use 127.0.0.1, ::1 or localhost",
+            )
+        return ("127.0.0.1" if host == "localhost" else host), int(port)
+
+
+def load(given: Mapping[str, str | None], environ: Mapping[str, str]) -> Settings:
+    """The settings that hold: given ones first, then the environment, then defaults."""
+    values: dict[str, str] = {}
+    for item in fields(Settings):
+        chosen = given.get(item.name) or environ.get(item.metadata["variable"])
+        if chosen:
+            values[item.name] = chosen
+    values.setdefault("data_dir", _default_data_dir())
+    settings = Settings(**values)
+    if not settings.keeper_alone_seconds.isdigit():
+        raise Invalid("Invalid", "MOORING_KEEPER_ALONE_SECONDS: expected a number of seconds")
+    return settings
+
+
+def reference() -> str:
+    """The page that lists every setting, in Markdown."""
+    rows = [
+        f"| `--{item.name.replace('_', '-')}` | `{item.metadata['variable']}` "
+        f"| {item.default and f'`{item.default}`'} | {item.metadata['about']} |"
+        for item in fields(Settings)
+    ]
+    head = ["# Settings", "", "| option | variable | default | what it says |", "|---|---|---|---|"]
+    return "\n".join([*head, *rows, ""])

@@ -1,0 +1,56 @@
+"""Settings: given, else from the environment, else a default; nonsense is refused in words."""
+
+import pytest
+
+from mooring.errors import Invalid
+from mooring.programs.settings import Settings, load, reference
+
+
+def test_the_command_line_wins_over_the_environment() -> None:
+    environ = {"MOORING_DATA": "/from/environment", "MOORING_LISTEN": "127.0.0.1:1"}
+    settings = load({"data_dir": "/given", "listen": None}, environ)
+    assert settings.data_dir == "/given"
+    assert settings.address == ("127.0.0.1", 1)
+
+
+def test_the_default_data_directory_is_in_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert load({}, {}).data_dir == "/home/ada/.local/share/mooring"
+    monkeypatch.setenv("XDG_DATA_HOME", "/elsewhere")
+    assert load({}, {}).data_dir == "/elsewhere/mooring"
+
+
+@pytest.mark.parametrize("listen", ["8470x", "localhost", "127.0.0.1:70000", "127.0.0.1:"])
+def test_an_address_that_is_none_is_refused(listen: str) -> None:
+    with pytest.raises(Invalid, match="expected HOST:PORT"):
+        _ = Settings(listen=listen).address
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:8470", "192.168.1.2:80", "[::]:80", "example.org:80"])
+def test_only_loopback_is_listened_on(listen: str) -> None:
+    with pytest.raises(Invalid, match="only loopback"):
+        _ = Settings(listen=listen).address
+
+
+@pytest.mark.parametrize(
+    ("listen", "address"),
+    [
+        ("localhost:8470", ("127.0.0.1", 8470)),
+        ("[::1]:8470", ("::1", 8470)),
+        (":9000", ("127.0.0.1", 9000)),
+        ("127.0.0.1:0", ("127.0.0.1", 0)),
+    ],
+)
+def test_an_address_is_understood(listen: str, address: tuple[str, int]) -> None:
+    assert Settings(listen=listen).address == address
+
+
+def test_the_keepers_patience_is_a_number() -> None:
+    with pytest.raises(Invalid, match="MOORING_KEEPER_ALONE_SECONDS"):
+        load({}, {"MOORING_KEEPER_ALONE_SECONDS": "soon"})
+
+
+def test_the_reference_names_every_setting() -> None:
+    page = reference()
+    assert all(f"`--{name.replace('_', '-')}`" in page for name in Settings.__slots__)
