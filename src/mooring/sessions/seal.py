@@ -1,0 +1,105 @@
+"""Session ids that carry where their session lives.
+
+A client's session id is a sealed token: opaque to the client, readable by every gateway that
+has the key, and worthless when forged or changed. It authenticates nobody: the identity in it
+is compared with the caller's. AES-GCM-SIV, because its nonces may collide without harm.
+"""
+
+import base64
+import binascii
+import hashlib
+import os
+from typing import NamedTuple
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
+
+from mooring.core.identity import Identity
+from mooring.errors import Unavailable
+from mooring.kinds.ref import Ref
+
+LIFETIME = 24 * 3600
+"""Seconds after which a session ends, used or not."""
+UPSTREAM_ID_LIMIT = 1024
+"""Bytes of an upstream's session id."""
+TOKEN_LIMIT = 4096
+"""Characters; no token of ours is longer."""
+
+_PURPOSE = b"mooring session 1"
+_NONCE = 12
+
+
+class SealedSession(NamedTuple):
+    """What a session id says."""
+
+    server: Ref
+    uid: str
+    """Of the instance that holds the session."""
+    upstream_id: bytes
+    """What that instance calls it."""
+    version: str
+    """The negotiated protocol version."""
+    identity: Identity
+    """Who opened it."""
+    expires: int
+    """Seconds since the epoch."""
+
+
+class _Packed(msgspec.Struct, array_like=True, frozen=True):
+    namespace: str
+    name: str
+    uid: str
+    upstream_id: bytes
+    version: str
+    issuer: str
+    subject: str
+    client: str
+    expires: int
+
+
+class Sealer:
+    """Seals and opens session ids with one key of 32 bytes."""
+
+    def __init__(self, key: bytes) -> None:
+        self._cipher = AESGCMSIV(key)
+        self._pack = msgspec.msgpack.Encoder().encode
+        self._unpack = msgspec.msgpack.Decoder(_Packed).decode
+        self.fingerprint = hashlib.sha256(b"mooring fingerprint " + key).hexdigest()[:12]
+        """Names the installation without giving the key away."""
+
+    def seal(self, session: SealedSession) -> str:
+        """The id that the client gets: visible ASCII, URL-safe, without padding.
+
+        Raises Unavailable "UpstreamSessionIdTooLong" past `UPSTREAM_ID_LIMIT`.
+        """
+        server, uid, upstream_id, version, who, expires = session
+        if len(upstream_id) > UPSTREAM_ID_LIMIT:
+            message = f"{server}: its session id has {len(upstream_id)} bytes; the limit is "
+            raise Unavailable("UpstreamSessionIdTooLong", f"{message}{UPSTREAM_ID_LIMIT}")
+        packed = self._pack(
+            _Packed(
+                server.namespace, server.name, uid, upstream_id, version,
+                who.issuer, who.subject, who.client, expires,
+            )
+        )  # fmt: skip
+        nonce = os.urandom(_NONCE)
+        sealed = nonce + self._cipher.encrypt(nonce, packed, _PURPOSE)
+        return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
+
+    def open(self, text: str) -> SealedSession | None:
+        """What the id says; None where it is not one that this key sealed. Expiry is not judged."""
+        if len(text) > TOKEN_LIMIT:
+            return None
+        try:
+            sealed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            if base64.urlsafe_b64encode(sealed).rstrip(b"=") != text.encode("ascii"):
+                return None  # another spelling of an id must not outlive the id
+            packed = self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], _PURPOSE)
+            told = self._unpack(packed)
+        except (binascii.Error, ValueError, InvalidTag, msgspec.DecodeError):
+            return None
+        return SealedSession(
+            Ref("MCPServer", told.namespace, told.name), told.uid, told.upstream_id, told.version,
+            Identity(told.issuer, told.subject, told.client), told.expires,
+        )  # fmt: skip
