@@ -4,13 +4,26 @@ A workload is what an instance is started from. Its checksum covers all that the
 would see, and nothing else: changing `replicas` or a label restarts nothing.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
+from mooring.core.checksum import checksum
+from mooring.core.environment import Complaint, Resolution
 from mooring.kinds.ref import Ref
-from mooring.kinds.server import Eras, Isolation, Resolved, Source, Transport
+from mooring.kinds.server import (
+    Eras,
+    Isolation,
+    MCPServer,
+    Resolved,
+    ServerSpec,
+    Source,
+    Transport,
+)
+
+ABSENT: Mapping[str, str] = {"image": "no container runtime is configured"}
+"""Sources that some homes have no runtime for, and what is said where one is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +81,66 @@ class Observed:
     started_at: datetime | None = None
     ended: Ended | None = None
     resolved: Resolved | None = None
+
+
+def prepare(
+    server: MCPServer, environment: Resolution | Complaint, sources: Collection[str]
+) -> Workload | Complaint:
+    """What to start instances of a server from, or why there is nothing to start.
+
+    `sources` are those that the runtime here can run. A complaint has a checksum, too: where
+    the spec changes, or what is wrong with it, it changes.
+    """
+    source = server.spec.source.type
+    if source not in sources:
+        missing = ABSENT.get(source, f"no runtime here runs {source}")
+        wrong = f'server "{server.metadata.name}" source.{source}: {missing}'
+        return _complaint(server, Complaint("RuntimeAbsent", wrong))
+    if isinstance(environment, Complaint):
+        return _complaint(server, environment)
+    return make(server, environment, server.status.resolved)
+
+
+def make(server: MCPServer, environment: Resolution, resolved: Resolved | None) -> Workload:
+    """The workload of a server whose environment was resolved."""
+    spec = server.spec
+    return Workload(
+        ref=server.ref,
+        checksum=checksum(_seen(spec, environment.marks)),
+        source=spec.source,
+        args=spec.args,
+        working_directory=spec.working_directory or "",
+        transport=spec.transport,
+        path=spec.path,
+        port=spec.port,
+        env=environment.values,
+        isolation=spec.isolation,
+        max_children=spec.max_children,
+        idle_seconds=spec.idle_seconds,
+        spares=spec.spares,
+        eras=spec.eras,
+        install_timeout_seconds=spec.install_timeout_seconds,
+        resolved=resolved,
+    )
+
+
+def _complaint(server: MCPServer, complaint: Complaint) -> Complaint:
+    return replace(complaint, checksum=checksum([_seen(server.spec, {}), complaint.message]))
+
+
+def _seen(spec: ServerSpec, marks: Mapping[str, Any]) -> dict[str, Any]:
+    """All that an instance would see of its spec, JSON-ready."""
+    seen: dict[str, Any] = {"source": spec.source.model_dump(mode="json", by_alias=True)}
+    if spec.source.url is not None:
+        return seen | {"env": dict(marks), "eras": spec.eras}
+    seen |= {
+        "args": list(spec.args),
+        "workingDirectory": spec.working_directory or "",
+        "transport": spec.transport,
+        "env": dict(marks),
+        "eras": spec.eras,
+    }
+    if spec.transport == "stdio":
+        children = {"maxChildren": spec.max_children, "idleSeconds": spec.idle_seconds}
+        return seen | children | {"isolation": spec.isolation, "spares": spec.spares}
+    return seen | {"path": spec.path, "port": spec.port}
