@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from mooring.kinds.base import Name, Object, Part
+from mooring.kinds.base import Namespace, Object, Part
 
 
 class Involved(Part):
@@ -16,7 +16,7 @@ class Involved(Part):
 
     api_version: str = ""
     kind: str = ""
-    namespace: Name = "default"
+    namespace: Namespace = "default"
     name: str = ""
     uid: str = ""
 

@@ -5,7 +5,7 @@ A server says which group it is in (`spec.group`); the group lists its members.
 
 from typing import ClassVar, Literal
 
-from mooring.kinds.base import API_VERSION, Object, Part
+from mooring.kinds.base import API_VERSION, LabelledMeta, Object, Part
 
 
 class GroupSpec(Part):
@@ -31,5 +31,6 @@ class MCPGroup(Object):
 
     api_version: Literal["mooring.dev/v1alpha1"] = API_VERSION
     kind: Literal["MCPGroup"] = "MCPGroup"
+    metadata: LabelledMeta
     spec: GroupSpec = GroupSpec()
     status: GroupStatus = GroupStatus()

@@ -9,11 +9,11 @@ import binascii
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from mooring.kinds.base import Object
 
-Key = Annotated[str, Field(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)]
+Key = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
 
 
 class Secret(Object):
@@ -27,18 +27,8 @@ class Secret(Object):
     immutable: bool = False
     data: Mapping[Key, str] = Field(default_factory=dict, repr=False)
     """Base64 text by key."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fold_string_data(cls, document: Any) -> Any:
-        if not isinstance(document, dict) or "stringData" not in document:
-            return document
-        rest = {key: value for key, value in document.items() if key != "stringData"}
-        plain = document["stringData"] or {}
-        if not isinstance(plain, dict) or not all(isinstance(v, str) for v in plain.values()):
-            raise ValueError("stringData must map keys to strings")
-        coded = {key: base64.b64encode(text.encode()).decode() for key, text in plain.items()}
-        return rest | {"data": dict(rest.get("data") or {}) | coded}
+    string_data: Mapping[Key, str] = Field(default_factory=dict, repr=False, exclude=True)
+    """Clear text by key, folded into `data` when it is read; it wins over the same key there."""
 
     @field_validator("data")
     @classmethod
@@ -46,9 +36,17 @@ class Secret(Object):
         for key, text in data.items():
             try:
                 base64.b64decode(text, validate=True)
-            except binascii.Error:
+            except (binascii.Error, ValueError):  # ValueError: not even ASCII
                 raise ValueError(f"the value of {key} is not base64") from None
         return data
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Folds the clear text in; the only moment at which a frozen document may change."""
+        plain = self.string_data
+        if plain:
+            coded = {key: base64.b64encode(text.encode()).decode() for key, text in plain.items()}
+            object.__setattr__(self, "data", {**self.data, **coded})
+            object.__setattr__(self, "string_data", {})
 
     def value(self, key: str) -> str | None:
         """The clear text of one key; None where there is no such key, or it is no text."""

@@ -4,12 +4,23 @@ Exactly one source says what it is; everything else has a default that suits a s
 spoken to over stdio. The status tells what is true of it, one row for each instance.
 """
 
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from mooring.kinds.base import API_VERSION, Condition, Name, Object, Part
+from mooring.kinds.base import (
+    API_VERSION,
+    Condition,
+    LabelledMeta,
+    Name,
+    Object,
+    Part,
+    Place,
+    RuledPart,
+    Subdomain,
+)
 
 SOURCES = ("command", "pypi", "npm", "image", "url")
 
@@ -28,8 +39,10 @@ Health = Literal["unknown", "healthy", "degraded", "unhealthy", "unauthenticated
 EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
-class Source(Part):
+class Source(RuledPart):
     """Where the server comes from: exactly one of `command`, `pypi`, `npm`, `image`, `url`."""
+
+    exactly_one_of: ClassVar[tuple[str, ...]] = SOURCES
 
     command: tuple[str, ...] | None = Field(default=None, min_length=1)
     """The program and its first arguments, run as they are, never through a shell."""
@@ -55,52 +68,38 @@ class Source(Part):
         """Which of the five it is."""
         return next(name for name in SOURCES if getattr(self, name) is not None)
 
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        given = [name for name in SOURCES if getattr(self, name) is not None]
-        if len(given) != 1:
-            found = " and ".join(given) if given else "none"
-            raise ValueError(f"needs exactly one of {', '.join(SOURCES)}; found {found}")
-        return self
-
 
 class SecretKeyRef(Part):
     """One key of a Secret in the server's namespace."""
 
-    name: Name
+    name: Subdomain
     key: str = Field(min_length=1)
 
 
-class EnvSource(Part):
+class EnvSource(RuledPart):
     """Where a variable's value comes from: exactly one of the two."""
+
+    exactly_one_of: ClassVar[tuple[str, ...]] = ("secretKeyRef", "env")
 
     secret_key_ref: SecretKeyRef | None = None
     env: EnvName | None = None
     """A variable of Mooring's own environment."""
 
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if (self.secret_key_ref is None) == (self.env is None):
-            raise ValueError("needs exactly one of secretKeyRef, env")
-        return self
 
-
-class EnvVar(Part):
+class EnvVar(RuledPart):
     """A variable of the server's environment: exactly one of `value`, `valueFrom`."""
+
+    exactly_one_of: ClassVar[tuple[str, ...]] = ("value", "valueFrom")
 
     name: EnvName
     value: str | None = None
     value_from: EnvSource | None = None
 
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if (self.value is None) == (self.value_from is None):
-            raise ValueError("needs exactly one of value, valueFrom")
-        return self
 
-
-class ServerSpec(Part):
+class ServerSpec(RuledPart):
     """What is wanted."""
+
+    keyed: ClassVar[Mapping[str, str]] = {"env": "name"}
 
     source: Source
     args: tuple[str, ...] = ()
@@ -125,15 +124,13 @@ class ServerSpec(Part):
     install_timeout_seconds: int = Field(default=300, ge=1, le=3600)
     handshake_timeout_seconds: int = Field(default=60, ge=1, le=3600)
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if self.port is not None and self.replicas > 1:
-            raise ValueError("a fixed port allows one instance; remove port, or set replicas: 1")
-        names = [variable.name for variable in self.env]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"env declares {', '.join(twice)} more than once")
-        return self
+    @classmethod
+    def broken_rules(cls, given: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
+        """Those of every piece, and: a fixed port allows one instance."""
+        yield from super().broken_rules(given)
+        replicas = given.get("replicas", 1)
+        if given.get("port") is not None and isinstance(replicas, int) and replicas > 1:
+            yield ("port",), "a fixed port allows one instance; remove port, or set replicas: 1"
 
 
 class InstanceStatus(Part):
@@ -150,8 +147,15 @@ class InstanceStatus(Part):
     era: Literal["", "session", "stateless"] = ""
     state: State = "Pending"
     health: Health = "unknown"
+    reason: str = ""
+    """Why it is not ready, as a CamelCase word: `HandshakeFailed`, `CannotInstall`."""
     message: str = ""
     restarts: int = 0
+    """How often it was started again after it had been ready."""
+    crashes: int = 0
+    """Exits after it had been ready, since it last stayed ready for ten minutes."""
+    early_crashes: int = 0
+    """Those of them within a minute of its start."""
     attempt_count: int = 0
     """Attempts since it was last ready."""
     last_attempt_at: datetime | None = None
@@ -170,6 +174,8 @@ class Resolved(Part):
 
 class ServerStatus(Part):
     """What is true."""
+
+    keyed: ClassVar[Mapping[str, str]] = {"conditions": "type", "instances": "name"}
 
     phase: Phase = "Pending"
     message: str = ""
@@ -194,5 +200,6 @@ class MCPServer(Object):
 
     api_version: Literal["mooring.dev/v1alpha1"] = API_VERSION
     kind: Literal["MCPServer"] = "MCPServer"
+    metadata: LabelledMeta
     spec: ServerSpec
     status: ServerStatus = ServerStatus()
