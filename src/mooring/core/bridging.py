@@ -1,0 +1,202 @@
+"""How an HTTP server of MCP behaves for a process that only knows lines: the rules.
+
+The bridge of the keeper answers in the name of a child. What it says without asking the child,
+or makes of what the child said, is decided here: which protocol version a session gets, which
+HTTP status an error has, whether a child knows the stateless era, and the words for its end.
+Sources: MCP 2025-11-25, Lifecycle; MCP 2026-07-28, Transports; and what the SDKs answer.
+"""
+
+import json
+import re
+from typing import Any
+
+from msgspec import DecodeError, Raw, Struct, field
+from msgspec.json import Decoder
+
+from mooring.core.era import SESSION_VERSIONS, STATELESS
+from mooring.core.keeping import Exit
+
+LATEST = "2025-11-25"
+"""The newest protocol version that begins with `initialize`."""
+
+METHOD_NOT_FOUND = -32601
+CANCELLED = -32800
+UNAVAILABLE = -32000
+TIMED_OUT = -32001
+_STATUS = {
+    -32700: 400,
+    -32600: 400,
+    METHOD_NOT_FOUND: 404,
+    -32602: 400,
+    -32020: 400,
+    -32021: 400,
+    -32022: 400,
+}
+_STATELESS_ONLY = frozenset({-32020, -32021, -32022})
+"""Errors that exist in the stateless era alone."""
+
+
+class _Initialize(Struct):
+    protocolVersion: Any = ""
+
+
+class _InitializeRequest(Struct):
+    params: _Initialize = _Initialize()
+
+
+class _InitializeReply(Struct):
+    result: dict[str, Raw]
+
+
+class _Error(Struct):
+    code: Any = 0
+
+
+class _ErrorReply(Struct):
+    error: _Error = _Error()
+
+
+class _Discovered(Struct):
+    supportedVersions: list[Any] = field(default_factory=list)
+
+
+class _DiscoverReply(Struct):
+    error: _Error | None = None
+    result: _Discovered | None = None
+
+
+_REQUEST = Decoder(_InitializeRequest)
+_WELCOME = Decoder(_InitializeReply)
+_ERROR = Decoder(_ErrorReply)
+_DISCOVER = Decoder(_DiscoverReply)
+_BATCH = Decoder(list[Raw])
+_SUBSCRIPTION = re.compile(
+    rb'("io\.modelcontextprotocol/subscriptionId"\s*:\s*)("(?:[^"\\]|\\.)*"|-?[0-9][^,}\s]*)'
+)
+
+
+def requested_version(initialize: bytes) -> str:
+    """The protocol version that an `initialize` request asks for; empty where it names none."""
+    try:
+        version = _REQUEST.decode(initialize).params.protocolVersion
+    except (DecodeError, RecursionError):
+        return ""
+    return version if isinstance(version, str) else ""
+
+
+def negotiated(requested: str, of_child: str) -> str:
+    """The version that a session gets from a child that was initialized once for all.
+
+    What the client asks for, if it is a version that begins with `initialize` and the child is
+    at least as new; else the child's own.
+    """
+    known = requested.encode("utf-8", "surrogatepass") in SESSION_VERSIONS
+    return requested if known and requested <= of_child else of_child
+
+
+def _members(reply: bytes) -> dict[str, bytes]:
+    """The members of a reply's result, as raw JSON."""
+    try:
+        return {name: bytes(raw) for name, raw in _WELCOME.decode(reply).result.items()}
+    except DecodeError:  # half a surrogate pair somewhere: legal enough to be passed on
+        result = json.loads(reply)["result"]
+        return {name: json.dumps(value).encode() for name, value in result.items()}
+
+
+class Welcome:
+    """A child's answer to the one `initialize` that it got, to be given to many clients."""
+
+    def __init__(self, reply: bytes) -> None:
+        """ValueError where the reply holds no InitializeResult."""
+        try:
+            result = _members(reply)
+            self.version = str(json.loads(result.pop("protocolVersion")))
+        except (LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"not an InitializeResult: {error}") from error
+        members = (b"," + json.dumps(name).encode() + b":" + raw for name, raw in result.items())
+        self._rest = b"".join(members)
+
+    def answer(self, id: bytes, version: str) -> bytes:
+        """The reply for one client: its own id and version, all else as the child said it."""
+        head = b'{"jsonrpc":"2.0","id":%b,"result":{"protocolVersion":"%b"'
+        return head % (id, version.encode()) + self._rest + b"}}"
+
+
+def error_code(reply: bytes) -> int:
+    """The code of an error reply; 0 where there is none to read."""
+    try:
+        code = _ERROR.decode(reply).error.code
+    except (DecodeError, RecursionError):
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def status_of(code: int) -> int:
+    """The HTTP status of a JSON-RPC error in the stateless era."""
+    return _STATUS.get(code, 200)
+
+
+def knows_stateless(reply: bytes) -> bool:
+    """Whether the answer to `server/discover` is that of a server of the stateless era.
+
+    A result that names such a version, or an error that only exists there. Anything else is
+    what a server says that knows sessions only.
+    """
+    try:
+        answer = _DISCOVER.decode(reply)
+    except (DecodeError, RecursionError):
+        return False
+    if answer.result is not None:
+        versions = answer.result.supportedVersions
+        return any(isinstance(v, str) and v >= STATELESS.decode() for v in versions)
+    return answer.error is not None and answer.error.code in _STATELESS_ONLY
+
+
+def failure(id: bytes | None, code: int, message: str, **details: Any) -> bytes:
+    """An error reply of our own; `details` become its `data`."""
+    error: dict[str, Any] = {"code": code, "message": message}
+    if details:
+        error["data"] = details
+    return b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (id or b"null", json.dumps(error).encode())
+
+
+def batch(line: bytes) -> list[bytes]:
+    """The messages of a batch; empty where it is none."""
+    try:
+        return [bytes(message) for message in _BATCH.decode(line)]
+    except (DecodeError, RecursionError):
+        return []
+
+
+def subscription_of(line: bytes) -> bytes | None:
+    """The raw subscription id that a message of the stateless era carries in its `_meta`.
+
+    >>> subscription_of(b'{"io.modelcontextprotocol/subscriptionId": 7}')
+    b'7'
+    """
+    found = _SUBSCRIPTION.search(line)
+    return found[2] if found else None
+
+
+def resubscribed(line: bytes, held: bytes, own: bytes) -> bytes:
+    """The message with the subscription id `held` by the child made the caller's `own`.
+
+    >>> resubscribed(b'{"io.modelcontextprotocol/subscriptionId":7}', b"7", b'"a"')
+    b'{"io.modelcontextprotocol/subscriptionId":"a"}'
+    """
+    return _SUBSCRIPTION.sub(lambda m: m[1] + own if m[2] == held else m[0], line)
+
+
+def ending(exit: Exit) -> str:
+    """How a child ended, for a person.
+
+    >>> ending(Exit(code=3, last_line="no such table"))
+    "the server's process exited with code 3: no such table"
+    """
+    if exit.reason:
+        how = exit.reason
+    elif exit.signal:
+        how = f"the server's process was ended by signal {exit.signal}"
+    else:
+        how = f"the server's process exited with code {exit.code}"
+    return f"{how}: {exit.last_line}" if exit.last_line else how
