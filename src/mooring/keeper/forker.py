@@ -4,7 +4,7 @@ The keeper has a loop, threads and open sockets, and a fork of it would drag all
 So it runs this file once (`python -I -S forker.py FD LIMIT`, standard library only) and asks
 it for children. For each child the forker forks an *init*, which belongs to that child alone,
 collects whatever the child leaves behind, and ends all of it. Memory is shared with the forker,
-so an init costs well under a megabyte.
+so an init costs about one megabyte.
 
 Keeper to forker: one packet per child with five descriptors: the request (JSON in a memory
 file), the child's control socket, stdin, stdout, stderr. Init to keeper, on the control socket:
@@ -315,14 +315,17 @@ class Birth:
         os.setuid(user)
 
     def _execute(self) -> None:
-        """Raises OSError; ENOEXEC stands for an interpreter that is missing."""
+        """Raises OSError: ENOENT for no such command, ENOEXEC for one without its interpreter."""
         argv, env = self._request["argv"], self._request["env"]
         try:
             os.execvpe(argv[0], argv, env)
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
             folders = [""] if "/" in argv[0] else os.get_exec_path(env)
-            if any(os.path.exists(os.path.join(folder, argv[0])) for folder in folders):
+            found = any(os.path.exists(os.path.join(folder, argv[0])) for folder in folders)
+            if found and isinstance(error, FileNotFoundError):
                 raise OSError(errno.ENOEXEC, "no interpreter") from None
+            if not found and "/" not in argv[0]:
+                raise OSError(errno.ENOENT, "no command") from None
             raise
 
 

@@ -174,6 +174,11 @@ class Drain:
         self.ended = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().add_reader(descriptor, self._readable)
 
+    @property
+    def last_line(self) -> str:
+        """The last line that came and is not blank, cut."""
+        return self._stream.last_line
+
     def close(self) -> None:
         """Stops reading, whoever still writes."""
         if self.ended.done():
