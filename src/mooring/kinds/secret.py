@@ -11,9 +11,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from mooring.kinds.base import Object
+from mooring.kinds.base import Object, broken_rule
 
-Key = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
+SECRET_KEY = r"^[-._a-zA-Z0-9]+$"
+
+Key = Annotated[str, Field(min_length=1, max_length=253, pattern=SECRET_KEY)]
 
 
 class Secret(Object):
@@ -37,7 +39,9 @@ class Secret(Object):
             try:
                 base64.b64decode(text, validate=True)
             except (binascii.Error, ValueError):  # ValueError: not even ASCII
-                raise ValueError(f"the value of {key} is not base64") from None
+                raise broken_rule(
+                    (key,), "must be base64; clear text goes into stringData"
+                ) from None
         return data
 
     def model_post_init(self, context: Any, /) -> None:

@@ -36,7 +36,11 @@ State = Literal[
 ]  # fmt: skip
 Health = Literal["unknown", "healthy", "degraded", "unhealthy", "unauthenticated"]
 
-EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+ENV_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
+HTTP_URL = r"^https?://[^\s]+$"
+URL_PATH = r"^/[!-~]*$"
+
+EnvName = Annotated[str, Field(pattern=ENV_NAME)]
 
 
 class Source(RuledPart):
@@ -52,7 +56,7 @@ class Source(RuledPart):
     """A package of npm: `NAME` or `NAME@VERSION`."""
     image: str | None = Field(default=None, min_length=1)
     """A container image."""
-    url: str | None = Field(default=None, pattern=r"^https?://[^\s]+$")
+    url: str | None = Field(default=None, pattern=HTTP_URL)
     """A remote server; nothing is run."""
     entry_point: str | None = None
     """Which of the package's programs to run, where it is not named like the package."""
@@ -105,7 +109,7 @@ class ServerSpec(RuledPart):
     args: tuple[str, ...] = ()
     working_directory: str | None = None
     transport: Transport = "stdio"
-    path: str = Field(default="/mcp", pattern=r"^/[!-~]*$")
+    path: str = Field(default="/mcp", pattern=URL_PATH)
     """Where the server's HTTP endpoint is (transport: streamable-http)."""
     port: int | None = Field(default=None, ge=1, le=65535)
     """A fixed port allows one instance; without it each instance is given a free one."""

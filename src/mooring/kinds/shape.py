@@ -1,0 +1,48 @@
+"""What a kind looks like from outside: which fields stand where.
+
+Read from the models' annotations, so that complaints, CRDs and reference pages agree with
+what is validated.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any, get_args
+
+from pydantic.fields import FieldInfo
+
+from mooring.kinds.base import Part, Place
+
+
+@cache
+def fields(part: type[Part]) -> Mapping[str, FieldInfo]:
+    """The fields of a piece by the name that they have on the wire."""
+    return {field.alias or name: field for name, field in part.model_fields.items()}
+
+
+def inner(annotation: Any) -> type[Part] | None:
+    """The piece inside an annotation such as `tuple[EnvVar, ...] | None`; None for plain values."""
+    if isinstance(annotation, type) and issubclass(annotation, Part):
+        return annotation
+    return next(filter(None, map(inner, get_args(annotation))), None)
+
+
+def piece_at(root: type[Part], place: Place) -> type[Part] | None:
+    """The piece that stands at a place (an index does not count as a step)."""
+    part: type[Part] | None = root
+    for step in place:
+        if part is None:
+            return None
+        if isinstance(step, str):
+            field = fields(part).get(step)
+            part = None if field is None else inner(field.annotation)
+    return part
+
+
+def paths(root: type[Part], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every field of a kind, with those above it: `("spec", "source", "pypi")`."""
+    for name, field in fields(root).items():
+        path = (*above, name)
+        yield path
+        below = inner(field.annotation)
+        if below is not None:
+            yield from paths(below, path)

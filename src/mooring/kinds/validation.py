@@ -1,0 +1,147 @@
+"""A document becomes an object, or a list of everything that is wrong with it.
+
+Checked are the kind, each field (by the models), the rules over several fields, and whether all
+text can be kept and handed to a program. What is on the wire is JSON, and nothing is guessed:
+"3" is no number. A field that is null counts as not given, as in Kubernetes.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from mooring.kinds.base import Object, Part, Place, RuledPart
+from mooring.kinds.complaint import Complaint, did_you_mean, path_of, printable, type_of
+from mooring.kinds.registry import BY_NAME, SECRET, Kind
+from mooring.kinds.shape import fields, inner
+from mooring.kinds.wording import complaint
+
+DEPTH = 64
+"""How deep a document may be nested."""
+LARGEST = 2**63 - 1
+
+NOT_KEPT = frozenset(
+    {"managedFields", "ownerReferences", "selfLink", "deletionGracePeriodSeconds", "clusterName"}
+)
+"""Metadata that Kubernetes' tools send, and that means nothing here."""
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+"""Where kubectl keeps what it applied; in a Secret that is the clear text."""
+
+
+def parse(document: Any) -> Object | tuple[Complaint, ...]:
+    """The object that a JSON-ready document declares, or every complaint about it."""
+    if not isinstance(document, Mapping):
+        return (Complaint("", f"must be a mapping with fields, found {type_of(document)}"),)
+    unsound = tuple(_unsound(document, ()))
+    if unsound:
+        return unsound
+    kind, complaints = _kind(document)
+    if kind is None:
+        return tuple(complaints)
+    fitting = {**document, "kind": kind.name, "apiVersion": kind.api_version}
+    tidy = _tidied(kind.model, _kept(kind, fitting), (), complaints)
+    try:
+        made = kind.model.model_validate_json(
+            json.dumps(tidy), strict=True, by_alias=True, by_name=False
+        )
+    except ValidationError as error:
+        told = (complaint(kind.model, each) for each in error.errors(include_url=False))
+        complaints.extend(each for each in told if each not in complaints)
+        return tuple(complaints)
+    return tuple(complaints) or made
+
+
+def _kind(document: Mapping[str, Any]) -> tuple[Kind | None, list[Complaint]]:
+    """The kind, if it can be told, and what is wrong with how it is given."""
+    name, version = document.get("kind"), document.get("apiVersion")
+    kind = BY_NAME.get(name) if isinstance(name, str) else None
+    if kind is None:
+        return None, [_no_kind(name)]
+    if version == kind.api_version:
+        return kind, []
+    if version is None:
+        return kind, [Complaint("apiVersion", f"is required; write {kind.api_version}")]
+    found = printable(version) if isinstance(version, str) else type_of(version)
+    wanted = f"must be {kind.api_version} for kind {kind.name}; found {found}"
+    return kind, [Complaint("apiVersion", wanted)]
+
+
+def _no_kind(name: Any) -> Complaint:
+    known = ", ".join(BY_NAME)
+    if name is None:
+        return Complaint("kind", f"is required; known kinds are {known}")
+    if not isinstance(name, str):
+        return Complaint("kind", f"must be text, found {type_of(name)}")
+    hint = did_you_mean(name, BY_NAME)
+    return Complaint("kind", f"must be one of {known}; found {printable(name)}", hint)
+
+
+def _kept(kind: Kind, document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The document without what other tools send along and we have no use for."""
+    metadata = document.get("metadata")
+    if not isinstance(metadata, Mapping):
+        return document
+    kept = {key: value for key, value in metadata.items() if key not in NOT_KEPT}
+    annotations = kept.get("annotations")
+    if kind is SECRET and isinstance(annotations, Mapping):
+        kept["annotations"] = {k: v for k, v in annotations.items() if k != LAST_APPLIED}
+    return {**document, "metadata": kept}
+
+
+def _tidied(
+    part: type[Part], given: Mapping[str, Any], place: Place, complaints: list[Complaint]
+) -> dict[str, Any]:
+    """A piece without its null fields; the rules that it breaks are added to the complaints."""
+    tidy: dict[str, Any] = {}
+    for name, value in given.items():
+        field = fields(part).get(name)
+        below = inner(field.annotation) if field else None
+        here = (*place, name)
+        if value is None:
+            continue
+        if below and isinstance(value, Mapping):
+            value = _tidied(below, value, here, complaints)
+        elif below and isinstance(value, list):
+            value = [
+                _tidied(below, row, (*here, index), complaints) if isinstance(row, Mapping) else row
+                for index, row in enumerate(value)
+            ]
+        tidy[name] = value
+    if issubclass(part, RuledPart):
+        broken = part.broken_rules(tidy)
+        complaints.extend(Complaint(path_of((*place, *at)), sentence) for at, sentence in broken)
+    return tidy
+
+
+def _unsound(value: Any, place: Place) -> Iterator[Complaint]:
+    """What could not be stored, or be given to a program."""
+    if len(place) > DEPTH:
+        yield Complaint(path_of(place[:3]), f"is nested more than {DEPTH} deep")
+    elif isinstance(value, Mapping):
+        for key, below in value.items():
+            wrong = _bad_text(key) if isinstance(key, str) else "must have text as its keys"
+            if wrong:
+                yield Complaint(path_of(place), wrong)
+            else:
+                yield from _unsound(below, (*place, key))
+    elif isinstance(value, list):
+        for index, below in enumerate(value):
+            yield from _unsound(below, (*place, index))
+    elif isinstance(value, str) and _bad_text(value):
+        yield Complaint(path_of(place), _bad_text(value))
+    elif isinstance(value, int) and abs(value) > LARGEST:
+        yield Complaint(path_of(place), "is too large a number")
+
+
+def _bad_text(text: str) -> str:
+    """What is wrong with a text, if anything."""
+    if "\0" in text:
+        return "must not contain the character NUL"
+    if text.isascii():
+        return ""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "must be valid Unicode, found half a surrogate pair"
+    return ""
