@@ -43,6 +43,7 @@ FAMILIES: Mapping[str, Mapping[str, tuple[int, str]]] = MappingProxyType(
             "Conflict": (409, "The object is in a state that forbids this."),
             "Expired": (410, "The version is too old to watch from; list again."),
             "KeeperVersion": (409, "Keeper and daemon are of versions that do not go together."),
+            "PortInUse": (409, "The port is taken by another program."),
             "StaleVersion": (409, "The object was changed since it was read; read it again."),
         },
         "Unavailable": {
@@ -54,9 +55,11 @@ FAMILIES: Mapping[str, Mapping[str, tuple[int, str]]] = MappingProxyType(
             "StoreUnavailable": (503, "What is stored could not be read or written."),
             "TooManyChildren": (503, "Every process that a server may have is in use."),
             "TooManySessions": (503, "An instance holds as many sessions as it can."),
+            "UpstreamMalformed": (502, "What the server sent is not an HTTP/1.1 answer."),
             "UpstreamRefused": (503, "The server refused the connection; nothing was sent."),
             "UpstreamReset": (503, "The server cut the connection; the request may have run."),
             "UpstreamTimeout": (504, "The server did not answer in time."),
+            "UpstreamTooLarge": (502, "The answer of the server is larger than is accepted."),
         },
     }
 )

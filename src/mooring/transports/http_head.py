@@ -1,0 +1,298 @@
+"""Reading HTTP/1.1 requests out of bytes, strictly, without a socket.
+
+httptools finds the parts; this file decides what is acceptable. Whatever two readers might
+understand differently (both lengths, repeated headers that routing or authentication relies
+on, a foreign transfer coding) is refused, because the server behind us may be the other
+reader. Sources: RFC 9112 sections 2, 3, 6 and 7.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+import httptools
+
+Headers = tuple[tuple[bytes, bytes], ...]
+"""Names in lower case, values stripped, in order of arrival."""
+
+METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+
+SINGLE: Final = frozenset(
+    {
+        b"authorization",
+        b"content-length",
+        b"content-type",
+        b"host",
+        b"origin",
+        b"transfer-encoding",
+    }
+)
+"""Headers that may come once only; every `mcp-*` header too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a client may use up. Sizes in bytes, times in seconds."""
+
+    head: int = 64 * 1024
+    head_seconds: float = 10.0
+    """From the first byte of a request to the end of its head."""
+    body: int = 4 * 1024 * 1024
+    body_idle_seconds: float = 30.0
+    """Without a byte of a body that is still expected."""
+    keepalive_seconds: float = 75.0
+    """Between two requests, and before the first."""
+    connections: int = 20_000
+    write_buffer: int = 64 * 1024
+    """Waiting for a slow reader, before the writer waits too."""
+    write_idle_seconds: float = 60.0
+    """In which a reader must take something of what waits for it."""
+    read_ahead: int = 64 * 1024
+    """Of the next requests, while one is being answered."""
+    linger_seconds: float = 2.0
+    """For the client to read a last answer and to close."""
+
+
+class Refused(Exception):
+    """A request that is answered by the server itself; the connection cannot go on."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+class Request:
+    """One request, complete with its body."""
+
+    __slots__ = (
+        "_first",
+        "body",
+        "headers",
+        "keep_alive",
+        "method",
+        "path",
+        "peer",
+        "query",
+        "version",
+    )
+
+    def __init__(self, method: str, target: str, headers: Headers, first: dict[bytes, bytes]):
+        self.method = method
+        self.path, _, self.query = target.partition("?")
+        self.headers = headers
+        self._first = first
+        self.body = b""
+        self.peer = ""
+        self.version = "1.1"
+        self.keep_alive = True
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first value under that name (in lower case), or None."""
+        return self._first.get(name)
+
+
+class Stage(Enum):
+    """Where a reader is in the request that it reads."""
+
+    IDLE = 0
+    HEAD = 1
+    BODY = 2
+
+
+class RequestReader:
+    """Bytes in, requests out (in `ready`); raises Refused, after which it is spent."""
+
+    __slots__ = (
+        "_body",
+        "_headers",
+        "_limits",
+        "_parser",
+        "_refused",
+        "_request",
+        "_resumed",
+        "_size",
+        "_target",
+        "awaits_continue",
+        "ready",
+        "stage",
+    )
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._parser = httptools.HttpRequestParser(self)
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._target = b""
+        self._body: bytes | bytearray = b""
+        self._request: Request | None = None
+        self._refused: Refused | None = None
+        self._resumed = False
+        self._size = 0
+        self.stage = Stage.IDLE
+        self.awaits_continue = False
+        """The client waits for `100 Continue` before it sends the body."""
+        self.ready: deque[Request] = deque()
+
+    def feed(self, data: bytes | memoryview) -> None:
+        """Takes the next bytes of the connection."""
+        self._size += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._go_on(memoryview(data)[upgrade.args[0] :])
+        except httptools.HttpParserError as error:
+            self._fail(error)
+        if self.stage is Stage.HEAD and self._size > self._limits.head:
+            raise Refused(431, f"the request's head is over {self._limits.head} bytes")
+
+    def _fail(self, error: Exception) -> None:
+        if self._refused is not None:
+            raise self._refused
+        if self.ready and not self.ready[-1].keep_alive:
+            return  # whatever follows the last request of a connection is not a request
+        raise Refused(400, f"not HTTP/1.1: {error}") from error
+
+    def _go_on(self, rest: memoryview) -> None:
+        """Reads the body of a request that asked for an upgrade, which is not given.
+
+        The parser stops at such a head, so another one is told that it begins a body here.
+        Java's HTTP client asks every `http://` server for HTTP/2 in this way.
+        """
+        request = self._request
+        if request is None:
+            return
+        framing = request.header(b"content-length")
+        head = b"transfer-encoding: chunked" if framing is None else b"content-length: " + framing
+        self._parser = httptools.HttpRequestParser(self)
+        self._resumed = True
+        self._parser.feed_data(b"POST / HTTP/1.1\r\n" + head + b"\r\n\r\n")
+        self._resumed = False
+        size, self._size = self._size, 0
+        self.feed(rest)
+        self._size += size if self.stage is not Stage.IDLE else 0
+
+    # Called by httptools, in this order.
+
+    def on_message_begin(self) -> None:
+        if not self._resumed:
+            self.stage = Stage.HEAD
+
+    def on_url(self, part: bytes) -> None:
+        if not self._resumed:
+            self._target += part
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.stage is Stage.HEAD:  # later ones are trailers, which nobody asked for
+            self._headers.append((name.lower(), value.strip(b" \t")))
+
+    def on_headers_complete(self) -> None:
+        if self._resumed:
+            return
+        try:
+            self._request = self._accept()
+        except Refused as refused:
+            self._refused = refused
+            raise
+        self.stage = Stage.BODY
+
+    def on_body(self, part: bytes) -> None:
+        if not self._body:
+            self._body = part
+        else:
+            if isinstance(self._body, bytes):
+                self._body = bytearray(self._body)
+            self._body += part
+        if len(self._body) > self._limits.body:
+            self._refused = self._too_large()
+            raise self._refused
+
+    def on_message_complete(self) -> None:
+        request = self._request
+        if request is None:
+            return
+        if self._parser.should_upgrade() and self._has_body(request):
+            return  # not complete at all: `_go_on` reads the body
+        request.body = bytes(self._body)
+        self.ready.append(request)
+        self._request = None
+        self._body = b""
+        self._size = 0
+        self.stage = Stage.IDLE
+        self.awaits_continue = False
+
+    # Decisions on a head.
+
+    def _accept(self) -> Request:
+        headers = tuple(self._headers)
+        target = self._target
+        self._headers.clear()
+        self._target = b""
+        first = dict(reversed(headers))
+        if len(first) != len(headers):
+            _check_repeated(headers)
+        if self._size > self._limits.head:
+            size = len(target) + sum(len(n) + len(v) + 4 for n, v in headers)
+            if size > self._limits.head:
+                raise Refused(431, f"the request's head is over {self._limits.head} bytes")
+        parser = self._parser
+        method = parser.get_method().decode("ascii")
+        version = parser.get_http_version()
+        if version not in ("1.1", "1.0"):
+            raise Refused(505, f"HTTP/{version} is not spoken here; HTTP/1.1 is")
+        if method not in METHODS:
+            raise Refused(501, f"the method {method} is not served")
+        request = Request(method, target.decode("ascii"), headers, first)
+        request.version = version
+        request.keep_alive = parser.should_keep_alive()
+        self._check(request, target)
+        return request
+
+    def _check(self, request: Request, target: bytes) -> None:
+        host = request.header(b"host")
+        if host is None and request.version == "1.1":
+            raise Refused(400, "the Host header is missing")
+        if target[:1] != b"/":
+            _make_origin_form(request, target, host)
+        coding = request.header(b"transfer-encoding")
+        if coding is not None and (request.version == "1.0" or coding.lower() != b"chunked"):
+            raise Refused(400, "the only transfer coding understood is chunked")
+        length = request.header(b"content-length")
+        if length is not None and int(length) > self._limits.body:
+            raise self._too_large()
+        expect = request.header(b"expect")
+        if expect is not None and request.version == "1.1":
+            if expect.lower() != b"100-continue":
+                raise Refused(417, "the only expectation understood is 100-continue")
+            self.awaits_continue = self._has_body(request)
+
+    @staticmethod
+    def _has_body(request: Request) -> bool:
+        if request.header(b"transfer-encoding") is not None:
+            return True
+        return request.header(b"content-length") not in (None, b"0")
+
+    def _too_large(self) -> Refused:
+        return Refused(413, f"the request's body is over {self._limits.body} bytes")
+
+
+def _check_repeated(headers: Headers) -> None:
+    """Refuses a second copy of a header that two readers might choose differently."""
+    seen = set()
+    for name, _ in headers:
+        if name in SINGLE or name.startswith(b"mcp-"):
+            if name in seen:
+                raise Refused(400, f"the header {name.decode('ascii')} is repeated")
+            seen.add(name)
+
+
+def _make_origin_form(request: Request, target: bytes, host: bytes | None) -> None:
+    """`GET http://here/path` means `GET /path`, if it names the host that Host names."""
+    if target == b"*" and request.method == "OPTIONS":
+        return
+    scheme, separator, rest = target.partition(b"://")
+    authority, slash, path = rest.partition(b"/")
+    if not separator or scheme.lower() not in (b"http", b"https") or authority != host:
+        raise Refused(400, "the request's target is not a path")
+    request.path, _, request.query = (slash + path).decode("ascii").partition("?")
+    request.path = request.path or "/"
