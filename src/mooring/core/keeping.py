@@ -96,3 +96,34 @@ class Changes(Struct, frozen=True, kw_only=True):
     """All slots that changed, as they are now."""
     gone: tuple[str, ...] = ()
     """Uids of slots that were forgotten."""
+
+
+class ListenerSpec(Struct, frozen=True, kw_only=True):
+    """A listening socket that a daemon asks for; one per name."""
+
+    name: str
+    host: str
+    port: int
+    """0: any free one, which stays the same as long as the keeper lives."""
+
+
+class ListenerState(Struct, frozen=True, kw_only=True):
+    """Answer to it: where is really listened. The socket comes with it (SCM_RIGHTS)."""
+
+    name: str
+    host: str
+    port: int
+
+
+class Ending(Struct, frozen=True, kw_only=True):
+    """How to end a slot, or the keeper."""
+
+    grace: float = 10.0
+    """Seconds between SIGTERM and SIGKILL."""
+
+
+class Refusal(Struct, frozen=True, kw_only=True):
+    """Any answer that is an error: a reason and a sentence, as in `mooring.errors`."""
+
+    reason: str
+    message: str
