@@ -7,10 +7,13 @@ would see, and nothing else: changing `replicas` or a label restarts nothing.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, Literal
 
 from mooring.core.checksum import checksum
 from mooring.core.environment import Complaint, Resolution
+from mooring.core.packages import Complaint as Unclear
+from mooring.core.packages import normal, package
 from mooring.kinds.ref import Ref
 from mooring.kinds.server import (
     Eras,
@@ -98,7 +101,18 @@ def prepare(
         return _complaint(server, Complaint("RuntimeAbsent", wrong))
     if isinstance(environment, Complaint):
         return _complaint(server, environment)
-    return make(server, environment, server.status.resolved)
+    return make(server, environment, recorded(server))
+
+
+def recorded(server: MCPServer) -> Resolved | None:
+    """What the package was resolved to before, as long as it is the one that is asked for."""
+    source, resolved = server.spec.source, server.status.resolved
+    if resolved is None or (source.pypi is None and source.npm is None):
+        return None
+    asked = package(source)
+    if isinstance(asked, Unclear) or normal(asked.name) != normal(resolved.package):
+        return None
+    return resolved if asked.version in ("", resolved.version) else None
 
 
 def make(server: MCPServer, environment: Resolution, resolved: Resolved | None) -> Workload:
@@ -125,7 +139,9 @@ def make(server: MCPServer, environment: Resolution, resolved: Resolved | None) 
 
 
 def _complaint(server: MCPServer, complaint: Complaint) -> Complaint:
-    return replace(complaint, checksum=checksum([_seen(server.spec, {}), complaint.message]))
+    declared = sorted((v.model_dump(mode="json") for v in server.spec.env), key=itemgetter("name"))
+    wanted = [_seen(server.spec, {}), declared, complaint.message]
+    return replace(complaint, checksum=checksum(wanted))
 
 
 def _seen(spec: ServerSpec, marks: Mapping[str, Any]) -> dict[str, Any]:

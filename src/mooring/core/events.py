@@ -1,0 +1,75 @@
+"""What happened to an object, and which of it is kept.
+
+Repeats of one happening are one Event with a count, so that a server which fails every
+minute does not push out the line that says how it began. For that, a message must say the
+same whenever the same happens: no counts and no times in it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from mooring.core.checksum import checksum
+from mooring.core.printable import printable
+from mooring.kinds.base import Object, ObjectMeta
+from mooring.kinds.event import Event, Involved
+
+KEPT = 50
+"""Events of one object; the oldest beyond it go first."""
+AGE = timedelta(days=1)
+"""Events that were last repeated longer ago are dropped."""
+QUIET = timedelta(minutes=5)
+"""Repeats are counted at once, and written no more often than this."""
+HASH_DIGITS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One thing that happened, in words."""
+
+    reason: str
+    message: str
+    warning: bool = False
+
+
+def name(about: Object, happening: Happening) -> str:
+    """What the Event is called: the same for every repeat."""
+    told = [about.kind, about.metadata.uid, happening.reason, happening.message, happening.warning]
+    return f"{about.metadata.name}.{checksum(told)[:HASH_DIGITS]}"
+
+
+def first(about: Object, happening: Happening, now: datetime) -> Event:
+    """The Event of something that had not happened before."""
+    meta = about.metadata
+    return Event(
+        metadata=ObjectMeta(name=name(about, happening), namespace=meta.namespace),
+        involved_object=Involved(
+            api_version=str(about.document()["apiVersion"]),
+            kind=about.kind,
+            namespace=meta.namespace,
+            name=meta.name,
+            uid=meta.uid,
+        ),
+        type="Warning" if happening.warning else "Normal",
+        reason=happening.reason,
+        message=printable(happening.message),
+        first_timestamp=now,
+        last_timestamp=now,
+    )
+
+
+def again(event: Event, now: datetime) -> Event:
+    """The Event, counted once more."""
+    return event.model_copy(update={"count": event.count + 1, "last_timestamp": now})
+
+
+def surplus(events: Iterable[Event], now: datetime) -> tuple[Event, ...]:
+    """Which Events of one object are dropped, oldest first."""
+    ordered = sorted(events, key=lambda e: (_last(e, now), e.metadata.name))
+    crowded = ordered[: max(0, len(ordered) - KEPT)]
+    rest = ordered[len(crowded) :]
+    return (*crowded, *(event for event in rest if now - _last(event, now) > AGE))
+
+
+def _last(event: Event, now: datetime) -> datetime:
+    return event.last_timestamp or event.first_timestamp or now
