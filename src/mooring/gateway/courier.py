@@ -1,0 +1,155 @@
+"""Taking a request to an instance, and trying again where that can do no harm.
+
+Where a connection was refused nothing was sent: the owner of a session is tried again for two
+seconds, and what is bound to no instance goes to the next one. Where a connection was cut the
+request may have run: it is sent again only if that cannot matter.
+"""
+
+import itertools
+from typing import NamedTuple
+
+from mooring.clock import Clock
+from mooring.core.headers import Headers
+from mooring.core.load import Load
+from mooring.core.routing import Ask, Forward, Opening, Pinned, Reject, route
+from mooring.core.table import Entry, Upstream
+from mooring.errors import Unavailable
+from mooring.sessions.open_sessions import OpenSessions
+from mooring.transports.http_upstream import Pool, Reply
+
+PATIENCE = 2.0
+"""Seconds for which a refused connection is tried again."""
+FIRST_PAUSE = 0.05
+INSTANCES = 3
+"""Instances that one request is offered to."""
+
+
+class Parcel(NamedTuple):
+    """A request as it goes upstream."""
+
+    method: str
+    headers: Headers
+    body: bytes
+    repeatable: bool
+    """It may be sent again although it may have run."""
+    seconds: float
+    """For the head of the answer to arrive."""
+
+
+class Sent:
+    """A request on its way, or answered; counts as a call of its instance until closed."""
+
+    __slots__ = ("load", "reply", "upstream")
+
+    def __init__(self, upstream: Upstream, reply: Reply, load: Load) -> None:
+        self.upstream = upstream
+        self.reply = reply
+        self.load: Load | None = load
+
+    def close(self) -> None:
+        """Ends the call; harmless twice. What was not read of the answer is given up."""
+        if self.load is not None:
+            self.load.calls -= 1
+            self.load = None
+            self.reply.abort()
+
+
+class Courier:
+    """Sends requests to instances."""
+
+    def __init__(self, pool: Pool, sessions: OpenSessions, clock: Clock) -> None:
+        self._pool = pool
+        self._sessions = sessions
+        self._clock = clock
+        self._turns = itertools.count()
+
+    async def deliver(self, entry: Entry, ask: Ask, parcel: Parcel) -> Sent | Reject:
+        """The answer of the instance that the request was routed to.
+
+        Raises Unavailable where no instance could be reached, or the one that was did not
+        answer.
+        """
+        way = route(entry, ask, self._sessions.loads, next(self._turns))
+        if isinstance(way, Reject):
+            return way
+        try:
+            return await self.send(way.to, parcel)
+        except Unavailable as error:
+            return await self._again(entry, ask, parcel, (way.to, error))
+
+    async def send(self, upstream: Upstream, parcel: Parcel) -> Sent:
+        """The answer of one instance, asked once."""
+        load = self._sessions.load(upstream.uid)
+        load.calls += 1
+        method, headers, body, repeatable, seconds = parcel
+        try:
+            reply = await self._pool.send(
+                upstream.address, method, headers, body, repeatable=repeatable, seconds=seconds
+            )
+        except BaseException:
+            load.calls -= 1
+            raise
+        return Sent(upstream, reply, load)
+
+    async def next_best(self, entry: Entry, parcel: Parcel, sent: Sent) -> Sent:
+        """Offers an opening request that was answered with "too busy" to other instances.
+
+        Returns the first better answer, else the last one.
+        """
+        refused = [sent.upstream.uid]
+        while sent.reply.status in (429, 503) and len(refused) < INSTANCES:
+            way = route(entry, Opening(), self._sessions.loads, next(self._turns), refused)
+            if isinstance(way, Reject):
+                return sent
+            refused.append(way.to.uid)
+            try:
+                better = await self.send(way.to, parcel)
+            except Unavailable:
+                continue
+            sent.close()
+            sent = better
+        return sent
+
+    async def _again(
+        self, entry: Entry, ask: Ask, parcel: Parcel, first: tuple[Upstream, Unavailable]
+    ) -> Sent:
+        upstream, error = first
+        deadline = self._clock.monotonic() + PATIENCE
+        tried: list[str] = []
+        pause = FIRST_PAUSE
+        while True:
+            tried.append(upstream.uid)
+            if not _may_go_on(ask, parcel, error, len(tried)):
+                raise error
+            way = self._another(entry, ask, tried)
+            if way is None:
+                if self._clock.monotonic() >= deadline or error.reason != "UpstreamRefused":
+                    raise error
+                await self._clock.sleep(pause)
+                pause *= 2
+                tried.clear()
+                way = Forward(upstream)
+            upstream = way.to
+            try:
+                return await self.send(upstream, parcel)
+            except Unavailable as newer:
+                error = newer
+
+    def _another(self, entry: Entry, ask: Ask, tried: list[str]) -> Forward | None:
+        """An instance that was not tried yet; None where there is none, or it must be the owner."""
+        if type(ask) is Pinned or len(tried) >= INSTANCES:
+            return None
+        way = route(entry, ask, self._sessions.loads, next(self._turns), tried)
+        return way if isinstance(way, Forward) else None
+
+
+def _may_go_on(ask: Ask, parcel: Parcel, error: Unavailable, tries: int) -> bool:
+    """Whether a request may be sent again after this error."""
+    if error.reason == "UpstreamRefused":
+        return True
+    return (
+        error.reason == "UpstreamReset"
+        and parcel.repeatable
+        and type(ask) is not Pinned
+        and tries == 1
+    )

@@ -1,0 +1,65 @@
+"""What an event stream has said so far, so that its end can be understood.
+
+A client waits for the answer to its request. If the stream ends without it, the client must
+hear so, unless events had ids: then it resumes by itself. Only complete events are passed on,
+as the bytes that came, so that a stream that is cut ends between two events.
+"""
+
+from mooring.transports.envelope import Envelope, peek
+from mooring.transports.sse import EventSplitter, SseEvent
+
+LONGEST = 1024 * 1024
+"""Bytes of an event that is still held until it is complete; a longer one passes as it comes."""
+
+
+class Following:
+    """Follows one stream; give it every chunk, send what it returns."""
+
+    __slots__ = ("_held", "_id", "_splitter", "answered", "resumable")
+
+    def __init__(self, id: bytes | None) -> None:
+        self._id = id
+        self._splitter: EventSplitter | None = EventSplitter(LONGEST)
+        self._held = b""
+        self.answered = id is None
+        """The answer has passed, or none was waited for."""
+        self.resumable = False
+        """Events had ids."""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """The bytes that may be sent now: all events that are complete."""
+        if self._splitter is None:
+            return chunk
+        try:
+            events = self._splitter.feed(chunk)
+        except ValueError:
+            self._splitter = None
+            self.answered = True  # nothing but a result is that long
+            return self._held + chunk
+        length = 0
+        for event in events:
+            length += len(event.raw)
+            self._note(event)
+        held = self._held + chunk if self._held else chunk
+        if length == len(held):
+            self._held = b""
+            return held
+        self._held = held[length:]
+        return held[:length]
+
+    def rest(self) -> bytes:
+        """What came after the last complete event, at a proper end of the stream."""
+        return self._held
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether a client still waits and could never learn more."""
+        return not self.answered and not self.resumable
+
+    def _note(self, event: SseEvent) -> None:
+        if event.id is not None:
+            self.resumable = True
+        if not self.answered and event.data:
+            message = peek(event.data)
+            if type(message) is Envelope and message.type == "response" and message.id == self._id:
+                self.answered = True

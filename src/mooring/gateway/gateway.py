@@ -1,0 +1,145 @@
+"""The data plane: every HTTP request on the MCP port comes through here.
+
+First whether we may answer at all, then what is asked, then the endpoint answers. A request
+reads one table and waits for nothing but its upstream.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from mooring import telemetry
+from mooring.clock import Clock
+from mooring.core.authorities import Authorities
+from mooring.core.identity import ANONYMOUS
+from mooring.core.load import Load
+from mooring.core.ports import ObjectStore
+from mooring.core.table import Table, Upstream
+from mooring.errors import MooringError
+from mooring.gateway.afterwork import Afterwork
+from mooring.gateway.call import Call
+from mooring.gateway.courier import Courier
+from mooring.gateway.endpoint import Endpoint
+from mooring.gateway.examination import Examiner
+from mooring.gateway.leash import Leashes
+from mooring.gateway.metrics import Metrics, method_class
+from mooring.gateway.nowhere import Nowhere
+from mooring.gateway.pages import Pages
+from mooring.gateway.server_endpoint import ServerEndpoint
+from mooring.gateway.trip import Plant, own_headers
+from mooring.gateway.watching import watch
+from mooring.sessions.open_sessions import OpenSessions
+from mooring.sessions.seal import Sealer
+from mooring.transports.http_server import ClientGone, Exchange
+from mooring.transports.http_upstream import Pool
+
+SWEEP_SECONDS = 30.0
+
+
+class Gateway:
+    """Answers requests (`handle`) while it watches the store (`run`)."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        pool: Pool,
+        sealer: Sealer,
+        clock: Clock,
+        ours: Authorities,
+        sessions: OpenSessions | None = None,
+    ) -> None:
+        self.loaded = asyncio.Event()
+        """Set once there is a table, so that requests can be taken."""
+        self._store = store
+        self._clock = clock
+        self._sessions = sessions or OpenSessions(sealer, clock)
+        courier = Courier(pool, self._sessions, clock)
+        self._afterwork = Afterwork(courier)
+        self._streams: Leashes = set()
+        via = f"1.1 mooring-{sealer.fingerprint}".encode()
+        self._plant = Plant(courier, self._sessions, self._afterwork, clock, via, self._streams)
+        self._endpoints: dict[str, Endpoint] = {}
+        self._upstreams: Mapping[str, Upstream] = MappingProxyType({})
+        self._metrics = Metrics(
+            {
+                "mooring_sessions": ("Open sessions.", lambda: len(self._sessions)),
+                "mooring_streams": ("Open streams.", lambda: len(self._streams)),
+                "mooring_calls": ("Calls that wait for a server.", self._calls),
+            }
+        )
+        self._examiner = Examiner(ours, via)
+        self._pages = Pages(self._examiner, self._metrics)
+
+    async def run(self) -> None:
+        """Keeps the table true and sweeps sessions, until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._afterwork.begin(group)
+                group.create_task(watch(self._store, self._clock, self.swap))
+                group.create_task(self._sweep())
+        finally:
+            self._afterwork.begin(None)
+
+    def swap(self, table: Table) -> None:
+        """From now on this table holds."""
+        self._endpoints = {
+            path: ServerEndpoint(entry, self._plant) for path, entry in table.by_path.items()
+        }
+        self._upstreams = {u.uid: u for entry in table.entries for u in entry.upstreams.values()}
+        self._pages.table = table
+        self._sessions.keep_only(table.uids)
+        self.loaded.set()
+
+    def loads(self) -> Mapping[str, Load]:
+        """Open sessions and calls of each instance, by uid, as they are now."""
+        return {uid: Load(load.sessions, load.calls) for uid, load in self._sessions.loads.items()}
+
+    def close_streams(self) -> None:
+        """Ends all streams that would stay open for ever; for the beginning of a drain."""
+        for leash in tuple(self._streams):
+            leash.pull()
+
+    async def handle(self, exchange: Exchange) -> None:
+        """Answers one request."""
+        path = exchange.request.path
+        endpoint = self._endpoints.get(path)
+        if endpoint is None:
+            if self._pages.answer(exchange):
+                return
+            endpoint = Nowhere(path, loaded=self.loaded.is_set())
+        began = self._clock.monotonic()
+        call = Call(exchange, dict(exchange.request.headers), ANONYMOUS)
+        if self._examiner.passes(call):
+            await self._answer(endpoint, call)
+        self._metrics.count(call, self._clock.monotonic() - began)
+        if call.outcome == "failed":
+            telemetry.event(
+                "gateway.call_failed", logging.INFO,
+                path=path, method=method_class(call), reason=call.reason,
+            )  # fmt: skip
+
+    async def _answer(self, endpoint: Endpoint, call: Call) -> None:
+        try:
+            await endpoint.answer(call)
+        except ClientGone:
+            call.outcome = "gone"
+        except MooringError as error:
+            if call.exchange.started:
+                call.outcome = "failed"
+                call.exchange.abort()
+            else:
+                call.refuse(error.status, error.reason, error.message)
+
+    async def _sweep(self) -> None:
+        while True:
+            await self._clock.sleep(SWEEP_SECONDS)
+            for session in self._sessions.sweep():
+                told = session.sealed
+                upstream = self._upstreams.get(told.uid)
+                if upstream is not None:
+                    headers = own_headers(self._plant.via, told.upstream_id, told.version)
+                    self._afterwork.end_upstream(upstream, headers)
+
+    def _calls(self) -> int:
+        return sum(load.calls for load in self._sessions.loads.values())

@@ -1,0 +1,66 @@
+"""The endpoint of one server: its instances, spoken to as the client speaks to us.
+
+What differs between the journeys is what a client's disconnect means. In the session era a
+call goes on without its client; a GET stream, and every call of the stateless era, ends with it.
+"""
+
+from mooring.core.headers import SESSION_ID
+from mooring.core.table import Entry
+from mooring.gateway.call import Call
+from mooring.gateway.ending import end
+from mooring.gateway.leash import Leash
+from mooring.gateway.listening import listen
+from mooring.gateway.posting import post
+from mooring.gateway.trip import Plant, Trip
+from mooring.sessions.open_sessions import Session
+
+UNKNOWN = "there is no such session, or it has ended; initialize again"
+LISTEN = "subscriptions/listen"
+
+
+class ServerEndpoint:
+    """Answers for one server of the table."""
+
+    def __init__(self, entry: Entry, plant: Plant) -> None:
+        self._entry = entry
+        self._plant = plant
+
+    async def answer(self, call: Call) -> None:
+        """See `Endpoint`."""
+        session: Session | None = None
+        given = call.headers.get(SESSION_ID)
+        if given is not None and call.era == "session":
+            session = self._plant.sessions.find(given.decode("latin-1"))
+            if session is None:
+                call.refuse(404, "SessionLost", UNKNOWN)
+                return
+        trip = Trip(self._plant, self._entry, call, session)
+        method = call.request.method
+        if method == "DELETE":
+            await end(trip)
+        elif method == "GET" or call.era == "stateless":
+            await self._leashed(trip)
+        elif session is None:
+            await post(trip)
+        else:
+            session.calls += 1
+            try:
+                await post(trip)
+            finally:
+                session.calls -= 1
+
+    async def _leashed(self, trip: Trip) -> None:
+        """A journey that ends when the client leaves, or when the gateway closes its streams."""
+        call = trip.call
+        message = call.message
+        endless = message is None or message.method == LISTEN
+        with Leash(self._plant.streams if endless else None) as leash:
+            call.exchange.on_gone(leash.pull)
+            await (listen(trip) if message is None else post(trip))
+        if not leash.pulled:
+            return
+        call.outcome = "gone"
+        if not call.exchange.started:
+            call.refuse(503, "Draining", "this Mooring is going away; try again")
+        elif not call.exchange.ended:
+            call.exchange.finish()
