@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final, TypedDict, Unpack
 
 from mooring.core.address import Address
+from mooring.core.remote import refusal
 from mooring.errors import Unavailable
 from mooring.transports.http_exchange import encode_lines
 from mooring.transports.http_head import Headers
@@ -296,10 +297,14 @@ def _set(future: "asyncio.Future[None]") -> None:
 
 
 async def _reach_tcp(address: Address) -> socket.socket:
+    """Resolves the name and connects to what was found and looked at, and to nothing else."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     problem = OSError(f"{address.host} has no address")
     for family, kind, protocol, _, place in found:
+        if why := refusal(str(place[0])):
+            problem = OSError(why)
+            continue
         sock = socket.socket(family, kind, protocol)
         sock.setblocking(False)
         try:
