@@ -36,40 +36,50 @@ _STATELESS_ONLY = frozenset({-32020, -32021, -32022})
 """Errors that exist in the stateless era alone."""
 
 
-class _Initialize(Struct):
+class _Initialize(Struct, frozen=True):
     protocolVersion: Any = ""
 
 
-class _InitializeRequest(Struct):
+class _InitializeRequest(Struct, frozen=True):
     params: _Initialize = _Initialize()
 
 
-class _InitializeReply(Struct):
+class _InitializeReply(Struct, frozen=True):
     result: dict[str, Raw]
 
 
-class _Error(Struct):
+class _Uri(Struct, frozen=True):
+    uri: Any = ""
+
+
+class _UpdatedNote(Struct, frozen=True):
+    params: _Uri = _Uri()
+
+
+class _Error(Struct, frozen=True):
     code: Any = 0
 
 
-class _ErrorReply(Struct):
+class _ErrorReply(Struct, frozen=True):
     error: _Error = _Error()
 
 
-class _Discovered(Struct):
+class _Discovered(Struct, frozen=True):
     supportedVersions: list[Any] = field(default_factory=list)
 
 
-class _DiscoverReply(Struct):
+class _DiscoverReply(Struct, frozen=True):
     error: _Error | None = None
     result: _Discovered | None = None
 
 
 _REQUEST = Decoder(_InitializeRequest)
 _WELCOME = Decoder(_InitializeReply)
+_UPDATED = Decoder(_UpdatedNote)
 _ERROR = Decoder(_ErrorReply)
 _DISCOVER = Decoder(_DiscoverReply)
 _BATCH = Decoder(list[Raw])
+_HEAD = b'{"jsonrpc":"2.0","id":'
 _SUBSCRIPTION = re.compile(
     rb'("io\.modelcontextprotocol/subscriptionId"\s*:\s*)("(?:[^"\\]|\\.)*"|-?[0-9][^,}\s]*)'
 )
@@ -82,6 +92,15 @@ def requested_version(initialize: bytes) -> str:
     except (DecodeError, RecursionError):
         return ""
     return version if isinstance(version, str) else ""
+
+
+def updated_uri(note: bytes) -> str:
+    """The resource that `notifications/resources/updated` speaks of; empty where it names none."""
+    try:
+        uri = _UPDATED.decode(note).params.uri
+    except (DecodeError, RecursionError):
+        return ""
+    return uri if isinstance(uri, str) else ""
 
 
 def negotiated(requested: str, of_child: str) -> str:
@@ -158,6 +177,24 @@ def failure(id: bytes | None, code: int, message: str, **details: Any) -> bytes:
     if details:
         error["data"] = details
     return b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (id or b"null", json.dumps(error).encode())
+
+
+def renumbered(message: bytes, held: bytes, own: bytes) -> bytes | None:
+    """The message with the id `own` for `held`, if that stands where SDKs write it; else None.
+
+    Right behind `jsonrpc` at the beginning, or as the very last member. The message must be one
+    that has a single id, `held`.
+
+    >>> renumbered(b'{"jsonrpc":"2.0","id":7,"result":{}}', b"7", b'"a"')
+    b'{"jsonrpc":"2.0","id":"a","result":{}}'
+    >>> renumbered(b'{"result":{},"jsonrpc":"2.0","id":7}', b"7", b"0")
+    b'{"result":{},"jsonrpc":"2.0","id":0}'
+    """
+    if message.startswith(_HEAD) and message.startswith(held + b",", len(_HEAD)):
+        return _HEAD + own + message[len(_HEAD) + len(held) :]
+    if message.endswith(b',"id":' + held + b"}"):
+        return message[: -1 - len(held)] + own + b"}"
+    return None
 
 
 def batch(line: bytes) -> list[bytes]:

@@ -28,8 +28,10 @@ _BOM = b"\xef\xbb\xbf"
 class StdioChannel(Protocol):
     """Lines to and from one process."""
 
-    skipped: int
-    """Lines left out so far because they were longer than the limit."""
+    @property
+    def skipped(self) -> int:
+        """Lines left out so far because they were longer than the limit."""
+        ...
 
     async def send(self, line: bytes) -> None:
         """Sends one message; line breaks within it become spaces.

@@ -1,0 +1,197 @@
+"""Sessions that have a child each (`isolation: session`).
+
+Client and child talk with each other as if there were no bridge: every message passes as it
+is, in both directions. What HTTP adds is the question on which stream a message of the child
+goes, since over a pipe nothing says what it belongs to: progress goes to its call; anything
+else to the only open call, if there is just one, else to the standing stream, else to the latest
+call; changes go to the standing stream first. What comes while no stream is open is kept, up
+to a bound, for the next one. A child that is not read from is kept waiting.
+"""
+
+import secrets
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from mooring.clock import Clock
+from mooring.core.bridging import UNAVAILABLE, failure
+from mooring.core.keeping import SlotSpec
+from mooring.keeper.children import Children
+from mooring.keeper.link import Link
+from mooring.keeper.streams import JSON, NOSNIFF, Answer, Stream
+from mooring.transports.envelope import Envelope
+from mooring.transports.http_server import Exchange
+
+KEPT = 256
+"""Messages of a child that wait for a stream."""
+KEPT_BYTES = 4 * 1024 * 1024
+CHANGES = ("/list_changed", "/updated")
+"""How the methods end that speak of the server, not of a call."""
+
+
+class PerSession:
+    """One session and its child."""
+
+    def __init__(self, id: bytes, link: Link, now: float) -> None:
+        self.id = id
+        self.link = link
+        self.seen = now
+        self.stream: Stream | None = None
+        self._kept: deque[tuple[Envelope, bytes]] = deque()
+        self._kept_size = 0
+        link.hear = self._hear
+
+    @property
+    def in_use(self) -> bool:
+        """Whether somebody waits for something."""
+        return bool(self.link.calls) or self.stream is not None
+
+    def deliver(self, stream: Stream) -> None:
+        """Gives what was kept to a stream that was just opened."""
+        for _, line in self._kept:
+            stream.put(line)
+        self._kept.clear()
+        self._kept_size = 0
+
+    def cancelled(self, id: bytes | None) -> None:
+        """The client takes a request back; a reply to it may come or not."""
+        call = self.link.calls.pop(id, None) if id is not None else None
+        if isinstance(call, Answer):
+            call.cancel()
+
+    def _hear(self, envelope: Envelope, line: bytes) -> Stream | None:
+        """Puts a message of the child on the one stream where it belongs."""
+        if envelope.method == "notifications/progress":
+            stream = self._call_with(envelope.progress_token)
+            if stream is None:
+                return None  # its call is over
+        else:
+            stream = self._place(envelope.method)
+        if stream is None:
+            self._keep(envelope, line)
+            return None
+        stream.put(line)
+        return stream if stream.full else None
+
+    def _call_with(self, token: bytes | None) -> Stream | None:
+        """The open call that progress with this token belongs to."""
+        for call in self.link.calls.values():
+            if isinstance(call, Answer) and call.token == token and call.open:
+                return call
+        return None
+
+    def _place(self, method: str) -> Stream | None:
+        """The stream for a message that names no call."""
+        calls = [c for c in self.link.calls.values() if isinstance(c, Answer) and c.open]
+        standing = self.stream if self.stream is not None and self.stream.open else None
+        if standing is not None and (len(calls) != 1 or method.endswith(CHANGES)):
+            return standing
+        return calls[-1] if calls else standing
+
+    def _keep(self, envelope: Envelope, line: bytes) -> None:
+        """Until a stream opens; the oldest goes when it is too much."""
+        self._kept.append((envelope, line))
+        self._kept_size += len(line)
+        while len(self._kept) > KEPT or self._kept_size > KEPT_BYTES:
+            oldest, text = self._kept.popleft()
+            self._kept_size -= len(text)
+            self.link.log.mark("dropped, as the client had no stream open:", oldest.method)
+            if oldest.type == "request":
+                words = "the client has no stream open"
+                self.link.say(failure(oldest.id, UNAVAILABLE, words))
+
+
+class PerSessions:
+    """All sessions of a slot."""
+
+    def __init__(
+        self,
+        spec: SlotSpec,
+        children: Children,
+        clock: Clock,
+        serve: Callable[[Stream], Awaitable[None]],
+    ) -> None:
+        self._children = children
+        self._clock = clock
+        self._serve = serve
+        self._idle = spec.idle_seconds
+        self._sessions: dict[bytes, PerSession] = {}
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def find(self, id: bytes) -> PerSession | None:
+        return self._sessions.get(id)
+
+    async def open(self, exchange: Exchange, envelope: Envelope) -> None:
+        """Has a child answer an `initialize`. Raises Unavailable where there can be none."""
+        link = await self._children.take()
+        now = self._clock.monotonic()
+        session = PerSession(secrets.token_hex(16).encode(), link, now)
+        self._sessions[session.id] = session
+        link.on_end = lambda: self._lost(session)
+        answer = Answer(exchange, envelope.id or b"", now, stateless=False)
+        answer.headers = ((b"mcp-session-id", session.id),)
+        begun = False
+        try:
+            await self._ask(session, answer, exchange.request.body)
+            begun = not (answer.code or answer.gone)
+        finally:
+            if not begun:  # nobody knows the session
+                self.close(session)
+
+    async def post(self, session: PerSession, exchange: Exchange, envelope: Envelope) -> None:
+        """One message of a session."""
+        session.seen = self._clock.monotonic()
+        if envelope.type != "request" or envelope.id is None:
+            await session.link.channel.send(exchange.request.body)
+            if envelope.method == "notifications/cancelled":
+                session.cancelled(envelope.request_id)
+            exchange.respond(202, (NOSNIFF,))
+            return
+        if envelope.id in session.link.calls:
+            words = "another request with this id is still open in this session"
+            exchange.respond(400, JSON, failure(envelope.id, -32600, words))
+            return
+        answer = Answer(exchange, envelope.id, session.seen, stateless=False)
+        answer.token = envelope.progress_token
+        if session.stream is None:
+            session.deliver(answer)
+        await self._ask(session, answer, exchange.request.body)
+
+    async def listen(self, session: PerSession, exchange: Exchange) -> None:
+        """The standing stream of a session, which has none yet."""
+        session.stream = stream = Stream(exchange, self._clock.monotonic())
+        session.deliver(stream)
+        try:
+            await self._serve(stream)
+        finally:
+            session.seen = self._clock.monotonic()
+            if session.stream is stream:
+                session.stream = None
+
+    def close(self, session: PerSession) -> None:
+        """Ends a session and its child."""
+        if self._sessions.pop(session.id, None) is None:
+            return
+        if session.stream is not None:
+            session.stream.end()
+        self._children.dismiss(session.link)
+
+    def sweep(self, now: float) -> None:
+        """Ends sessions that nobody has used for long."""
+        for session in list(self._sessions.values()):
+            if now - session.seen > self._idle and not session.in_use:
+                self.close(session)
+
+    async def _ask(self, session: PerSession, answer: Answer, body: bytes) -> None:
+        """Sends a request as it is, and serves its answer."""
+        session.link.calls[answer.id] = answer
+        await session.link.send_call(answer.id, body)
+        await self._serve(answer)
+        session.seen = self._clock.monotonic()
+
+    def _lost(self, session: PerSession) -> None:
+        """The child has ended, and the session with it."""
+        self._sessions.pop(session.id, None)
+        if session.stream is not None:
+            session.stream.end()
