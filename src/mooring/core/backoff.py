@@ -9,7 +9,7 @@ FIRST_DELAY = 30.0
 LATER_DELAY = 300.0
 RESTART_LIMIT = 60.0
 PASS_DELAY = 0.5
-PASS_LIMIT = 60.0
+PASS_LIMIT = 15.0
 JITTER = 0.25
 
 
@@ -37,7 +37,7 @@ def look_again(failures: int, chance: float) -> float:
     """Seconds until an object is looked at again whose last passes failed.
 
     >>> [look_again(failures, 0.5) for failures in (1, 2, 3, 50)]
-    [0.5, 1.0, 2.0, 60.0]
+    [0.5, 1.0, 2.0, 15.0]
     """
     return _jittered(_doubled(PASS_DELAY, failures - 1, PASS_LIMIT), chance)
 

@@ -1,0 +1,203 @@
+"""The loop: what happened leads to a look at the object that it happened to.
+
+Four kinds of news fill one queue: changed objects (a server; a secret, for the servers that
+use it; a server, for its group), changed instances, finished handshakes, and time. Once a
+minute everything is looked at whatever happened. Objects are looked at side by side, so that
+a slow one delays no other.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+from mooring import telemetry
+from mooring.clock import Clock
+from mooring.controllers.follow import Listener, follow
+from mooring.controllers.groups import GroupReconciler
+from mooring.controllers.handshakes import Handshake, Handshakes
+from mooring.controllers.queue import Queue
+from mooring.controllers.recorder import Recorder
+from mooring.controllers.servers import ServerReconciler, Surroundings
+from mooring.core import backoff
+from mooring.core.environment import secret_names
+from mooring.core.ports import Change, ObjectStore, Runtime
+from mooring.errors import MooringError
+from mooring.kinds.base import Object
+from mooring.kinds.ref import Ref
+from mooring.kinds.server import MCPServer
+
+SIDE_BY_SIDE = 64
+"""Objects looked at at the same time."""
+RESYNC = 60.0
+"""Seconds between looks at everything."""
+
+
+class Controllers:
+    """All controllers of one installation; `run` is them at work."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        runtime: Runtime,
+        clock: Clock,
+        greet: Handshake,
+        around: Surroundings,
+    ) -> None:
+        self._store = store
+        self._runtime = runtime
+        self._clock = clock
+        self._greet = greet
+        self._around = around
+        self._recorder = Recorder(store, clock)
+        self._servers: dict[Ref, MCPServer] = {}
+        self._queue: Queue | None = None
+
+    async def run(self) -> None:
+        """Works until it is cancelled; then writes the events that are not written yet."""
+        async with asyncio.TaskGroup() as tasks:
+            queue = self._queue = Queue(self._clock, tasks)
+            handshakes = Handshakes(self._greet, self._clock, tasks, queue.add)
+            servers = ServerReconciler(
+                self._store, self._runtime, self._clock, handshakes, self._recorder, self._around
+            )
+            groups = GroupReconciler(self._store, lambda: self._servers.values())
+            worker = _Worker(queue, servers, groups, self._around.chance, tasks)
+            tasks.create_task(self._recorder.run(), name="recorder")
+            tasks.create_task(self._follow_servers(queue), name="servers")
+            tasks.create_task(self._follow_secrets(queue), name="secrets")
+            tasks.create_task(self._follow_groups(queue), name="groups")
+            tasks.create_task(self._follow_instances(queue), name="instances")
+            tasks.create_task(self._resync(queue), name="resync")
+            tasks.create_task(worker.run(), name="worker")
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is left to do until something happens, or time passes."""
+        return self._queue is not None and self._queue.idle and self._recorder.idle
+
+    async def _follow_servers(self, queue: Queue) -> None:
+        def listed(items: tuple[Object, ...]) -> None:
+            before = list(self._servers.values())
+            self._servers = {one.ref: one for one in items if isinstance(one, MCPServer)}
+            for server in (*before, *self._servers.values()):
+                _ask_for(queue, server)
+
+        def changed(change: Change) -> None:
+            server, ref = change.object, change.object.ref
+            if not isinstance(server, MCPServer):
+                return
+            before = self._servers.pop(ref, None)
+            if change.type != "DELETED":
+                self._servers[ref] = server
+            for one in (before, server):
+                if one is not None:
+                    _ask_for(queue, one)
+
+        await self._follow("MCPServer", Listener(listed, changed))
+
+    async def _follow_secrets(self, queue: Queue) -> None:
+        def touched(secret: Object) -> None:
+            where, name = secret.ref.namespace, secret.ref.name
+            for ref, server in self._servers.items():
+                if ref.namespace == where and name in secret_names(server):
+                    queue.add(ref)
+
+        def listed(items: tuple[Object, ...]) -> None:
+            for ref, server in self._servers.items():
+                if secret_names(server):
+                    queue.add(ref)
+
+        await self._follow("Secret", Listener(listed, lambda change: touched(change.object)))
+
+    async def _follow_groups(self, queue: Queue) -> None:
+        def listed(items: tuple[Object, ...]) -> None:
+            for group in items:
+                queue.add(group.ref)
+
+        await self._follow("MCPGroup", Listener(listed, lambda c: queue.add(c.object.ref)))
+
+    async def _follow(self, kind: str, listener: Listener) -> None:
+        await follow(self._store, kind, listener, self._clock, self._around.chance)
+
+    async def _follow_instances(self, queue: Queue) -> None:
+        """Instances that changed; after a gap, all of them."""
+        failures = 0
+        while True:
+            try:
+                await self._ask_for_all(queue)
+                async for ref in self._runtime.changes():
+                    failures = 0
+                    queue.add(ref)
+            except MooringError as error:
+                telemetry.event("instances.unseen", logging.WARNING, error=error.message)
+            failures += 1
+            await self._clock.sleep(backoff.look_again(failures, self._around.chance()))
+
+    async def _resync(self, queue: Queue) -> None:
+        while True:
+            await self._clock.sleep(RESYNC)
+            try:
+                await self._ask_for_all(queue)
+            except MooringError as error:
+                telemetry.event("instances.unseen", logging.WARNING, error=error.message)
+
+    async def _ask_for_all(self, queue: Queue) -> None:
+        """Every server that is declared, and every one that has instances all the same."""
+        for ref in self._servers:
+            queue.add(ref)
+        for ref in await self._runtime.owners():
+            queue.add(ref)
+
+
+class _Worker:
+    """Takes refs from the queue and has each looked at by the controller of its kind."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        servers: ServerReconciler,
+        groups: GroupReconciler,
+        chance: Callable[[], float],
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._queue = queue
+        self._servers = servers
+        self._groups = groups
+        self._chance = chance
+        self._tasks = tasks
+        self._places = asyncio.Semaphore(SIDE_BY_SIDE)
+
+    async def run(self) -> None:
+        while True:
+            await self._places.acquire()
+            ref = await self._queue.take()
+            self._tasks.create_task(self._look(ref), name=f"reconcile {ref}")
+
+    async def _look(self, ref: Ref) -> None:
+        try:
+            self._queue.done(ref, await self._reconcile(ref))
+        except MooringError as error:
+            delay = self._queue.failed(ref, self._chance())
+            telemetry.event(
+                "reconcile.failed", logging.WARNING, ref=ref, reason=error.reason,
+                error=error.message, again_in=round(delay, 3),
+            )  # fmt: skip
+        except Exception as error:  # noqa: BLE001 - one object must not stop all the others
+            self._queue.failed(ref, self._chance())
+            telemetry.event("reconcile.broke", logging.ERROR, ref=ref, error=repr(error))
+        finally:
+            self._places.release()
+
+    async def _reconcile(self, ref: Ref) -> datetime | None:
+        if ref.kind == "MCPServer":
+            return await self._servers.reconcile(ref)
+        await self._groups.reconcile(ref)
+        return None
+
+
+def _ask_for(queue: Queue, server: MCPServer) -> None:
+    """A look at a server, and at the group that it counts in."""
+    queue.add(server.ref)
+    if server.spec.group is not None:
+        queue.add(Ref("MCPGroup", server.ref.namespace, server.spec.group))

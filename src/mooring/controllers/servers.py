@@ -1,0 +1,149 @@
+"""Servers: look at one, decide, act, report.
+
+Every pass looks at everything again: the object, its secrets, its instances, what is believed
+of them. Nothing is remembered between passes but beliefs, so that a crash in the middle of one
+is made good by the next.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from mooring.clock import Clock
+from mooring.controllers.handshakes import Handshakes
+from mooring.controllers.recorder import Recorder
+from mooring.core.actions import Stop
+from mooring.core.environment import resolve, secret_names
+from mooring.core.events import Happening
+from mooring.core.load import Loads
+from mooring.core.ports import ObjectStore, Runtime
+from mooring.core.reconcile import decide
+from mooring.core.workload import prepare
+from mooring.core.world import World
+from mooring.errors import Conflict, Unavailable
+from mooring.kinds.base import FINALIZER
+from mooring.kinds.ref import Ref
+from mooring.kinds.secret import Secret
+from mooring.kinds.server import MCPServer, ServerStatus
+
+RUNNABLE = frozenset({"command", "pypi", "npm", "url"})
+"""Sources that run on one machine without a container runtime."""
+REPORTS = 3
+"""Attempts at a status while somebody keeps changing the spec."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What does not change while Mooring runs."""
+
+    base: str
+    """Where the gateway listens: `http://127.0.0.1:8470`."""
+    loads: Callable[[], Loads]
+    """How busy each instance is, over all gateways."""
+    chance: Callable[[], float]
+    """A number from 0 up to 1, another one every time."""
+    own: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Mooring's own environment: never shown."""
+    sources: Collection[str] = RUNNABLE
+
+
+class ServerReconciler:
+    """Brings servers closer to what is wanted, one pass at a time."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        runtime: Runtime,
+        clock: Clock,
+        handshakes: Handshakes,
+        recorder: Recorder,
+        around: Surroundings,
+    ) -> None:
+        self._store = store
+        self._runtime = runtime
+        self._clock = clock
+        self._handshakes = handshakes
+        self._recorder = recorder
+        self._around = around
+
+    async def reconcile(self, ref: Ref) -> datetime | None:
+        """One step towards what is wanted; returns when to come back, if time matters."""
+        server = await self._store.get(ref)
+        if not isinstance(server, MCPServer):
+            await self._abandon(ref)
+            return None
+        server = await self._hold(server)
+        try:
+            return await self._step(server)
+        except Unavailable as error:
+            self._recorder.record(server, [Happening(error.reason, error.message, warning=True)])
+            raise
+
+    async def _step(self, server: MCPServer) -> datetime | None:
+        world = await self._look(server)
+        decision = decide(server, world, self._clock.now(), self._around.chance())
+        for action in decision.actions:
+            await self._runtime.perform(action)
+        server = await self._report(server, decision.status)
+        self._recorder.record(server, decision.happenings)
+        if decision.release:
+            await self._release(server)
+        return decision.wake_at
+
+    async def _look(self, server: MCPServer) -> World:
+        observed = await self._runtime.observe(server.ref)
+        environment = resolve(server, await self._secrets(server), self._around.own)
+        return World(
+            observed=observed,
+            target=prepare(server, environment, self._around.sources),
+            beliefs=self._handshakes.look(server, observed),
+            loads=self._around.loads(),
+            base=self._around.base,
+        )
+
+    async def _secrets(self, server: MCPServer) -> Mapping[str, Secret]:
+        found: dict[str, Secret] = {}
+        for name in sorted(secret_names(server)):
+            secret = await self._store.get(Ref("Secret", server.ref.namespace, name))
+            if isinstance(secret, Secret):
+                found[name] = secret
+        return found
+
+    async def _hold(self, server: MCPServer) -> MCPServer:
+        """Sees to it that the object stays until its instances are gone."""
+        meta = server.metadata
+        if meta.deletion_timestamp is not None or FINALIZER in meta.finalizers:
+            return server
+        held = meta.model_copy(update={"finalizers": (*meta.finalizers, FINALIZER)})
+        return await self._store.put(server.model_copy(update={"metadata": held}))
+
+    async def _report(self, server: MCPServer, status: ServerStatus) -> MCPServer:
+        """Writes the status; a spec that was changed meanwhile is no reason to lose it."""
+        before = server.status
+        if status == before:
+            return server
+        for attempt in range(1, REPORTS + 1):
+            try:
+                return await self._store.report(server.model_copy(update={"status": status}))
+            except Conflict:
+                latest = await self._store.get(server.ref)
+                if not isinstance(latest, MCPServer) or attempt == REPORTS:
+                    raise
+                if latest.metadata.uid != server.metadata.uid or latest.status != before:
+                    raise
+                server = latest
+        return server
+
+    async def _release(self, server: MCPServer) -> None:
+        """Lets a deleted object go."""
+        rest = tuple(name for name in server.metadata.finalizers if name != FINALIZER)
+        meta = server.metadata.model_copy(update={"finalizers": rest})
+        self._handshakes.forget(server.ref)
+        await self._store.put(server.model_copy(update={"metadata": meta}))
+
+    async def _abandon(self, ref: Ref) -> None:
+        """Ends the instances of a server that nobody knows any more."""
+        self._handshakes.forget(ref)
+        for seen in await self._runtime.observe(ref):
+            if seen.state != "stopping":
+                await self._runtime.perform(Stop(ref, seen.name, seen.uid, "its server is gone"))
