@@ -5,7 +5,7 @@ whole. A request reads one table from its beginning to its end.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from mooring.core.address import Address, parse
@@ -53,7 +53,7 @@ class Table:
 
     entries: tuple[Entry, ...] = ()
     """Sorted by namespace, then name."""
-    by_path: Mapping[str, Entry] = MappingProxyType({})
+    by_path: Mapping[str, Entry] = field(default_factory=dict)
     uids: frozenset[str] = frozenset()
     """Of every instance that has an address."""
 
