@@ -60,12 +60,20 @@ def main() -> None:
     while True:
         packet, descriptors, _, _ = socket.recv_fds(channel, PACKET, 5)
         if not packet:
+            _wait_for_inits()
             return
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)
         _serve(channel, descriptors, limit)
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def _wait_for_inits() -> None:
+    """Leaves no zombie to others: the keeper has gone, so every init is on its way out."""
+    signal.alarm(int(2 * PATIENCE))
+    with contextlib.suppress(ChildProcessError):
+        os.wait()
 
 
 def _serve(channel: socket.socket, descriptors: list[int], limit: int) -> None:

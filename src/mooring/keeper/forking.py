@@ -25,6 +25,7 @@ Rung = Literal["pid-namespace", "cgroup", "process-group"]
 """How surely a child ends; see `ladder`."""
 
 _CREDENTIALS = struct.Struct("3i")
+_LEAVING = 2.0
 _ENVIRONMENT = {"LANG": "C.UTF-8", "PATH": os.defpath}
 
 
@@ -87,11 +88,13 @@ class Forker:
         return InitLine(ours, over)
 
     def close(self) -> None:
-        """Ends the forker; inits and their children notice nothing."""
+        """Ends the forker, which first waits a little for inits that are about to end."""
         if self._channel is not None:
             self._channel.close()
             self._channel = None
         if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_LEAVING)
             self._process.kill()
             self._process.wait()
             self._process = None
