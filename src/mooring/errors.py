@@ -51,6 +51,7 @@ FAMILIES: Mapping[str, Mapping[str, tuple[int, str]]] = MappingProxyType(
         "Unavailable": {
             "CannotInstall": (503, "The package of a server could not be installed."),
             "CannotStart": (503, "The program of a server could not be started."),
+            "CannotStop": (503, "A program of Mooring's own does not end."),
             "ChildExited": (503, "The process of a server ended before it answered."),
             "ChildSilent": (504, "The process of a server runs, and does not read or answer."),
             "Draining": (503, "This Mooring is going away; try again in a moment."),

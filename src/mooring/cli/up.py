@@ -1,0 +1,138 @@
+"""`moor up`, `serve`, `down` and `keeper`: the programs themselves."""
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mooring.cli.failures import FAILED, Failure
+from mooring.cli.invocation import Invocation, everywhere, pass_invocation
+
+if TYPE_CHECKING:
+    from mooring.programs.daemon import Ready
+    from mooring.programs.settings import Settings
+
+_LISTEN = click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    help="Where MCP clients connect.  [env: MOORING_LISTEN; default: 127.0.0.1:8470]",
+)
+_FORMAT = "%(asctime)s %(levelname)s %(message)s"
+
+
+@click.command()
+@click.argument("file", required=False, metavar="[FILE]")
+@_LISTEN
+@everywhere
+@pass_invocation
+def up(invocation: Invocation, file: str | None, listen: str | None) -> int:
+    """Start everything in the foreground, declare FILE, and say how to reach it.
+
+    Ctrl-C lets requests under way finish, then stops every server.
+
+    \b
+    Example:
+      moor up examples/fleet.yaml
+    """
+    from mooring.cli.progress import read_manifest
+    from mooring.programs import daemon, places
+
+    settings = _settings(invocation, listen)
+    manifest = read_manifest(file) if file else None
+    kept = places.of(settings.data_dir)
+    places.prepare(kept)
+    _log_to(logging.FileHandler(kept.logs / "daemon.log"))
+    outcome = _Outcome()
+
+    def ready(state: "Ready", stop: Callable[[], None]) -> None:
+        told = (invocation, manifest, stop, outcome)
+        threading.Thread(target=_bring_up, args=told, name="bring-up", daemon=True).start()
+
+    daemon.run(settings, keeps=False, ready=ready)
+    click.echo("Stopped.", err=True)
+    return outcome.code
+
+
+class _Outcome:
+    """What `up` ends with."""
+
+    code = 0
+
+
+def _bring_up(
+    invocation: Invocation, manifest: Any, stop: Callable[[], None], outcome: _Outcome
+) -> None:
+    from mooring.cli.progress import bring_up
+
+    try:
+        accepted = bring_up(invocation.api, manifest, sys.stdout)
+    except Failure as error:
+        click.echo(f"Error: {error.message}", err=True)
+        accepted = False
+    if not accepted:
+        outcome.code = FAILED
+        stop()
+
+
+@click.command()
+@_LISTEN
+@everywhere
+@pass_invocation
+def serve(invocation: Invocation, listen: str | None) -> int:
+    """Run as a service: stopping it leaves the servers running for the next one.
+
+    \b
+    Example:
+      moor serve --data-dir /var/lib/mooring
+    """
+    from mooring.programs import daemon
+
+    settings = _settings(invocation, listen)
+    _log_to(logging.StreamHandler())
+
+    def ready(state: "Ready", stop: Callable[[], None]) -> None:
+        click.echo(f"Mooring serves {state.base}", err=True)
+
+    daemon.run(settings, keeps=True, ready=ready)
+    return 0
+
+
+@click.command()
+@everywhere
+@pass_invocation
+def down(invocation: Invocation) -> None:
+    """Stop everything that belongs to a data directory: daemon, keeper, servers."""
+    from mooring.programs import down as program
+
+    settings = _settings(invocation, None)
+    stopped = program.run(settings)
+    click.echo("Stopped." if stopped else f"Nothing runs on {settings.data_dir}.", err=True)
+
+
+@click.command(
+    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+    add_help_option=False,
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def keeper(arguments: tuple[str, ...]) -> None:
+    """Hold child processes and listening sockets (the daemon starts it by itself)."""
+    command = [sys.executable, "-m", "mooring.programs.keeper", *arguments]
+    os.execv(sys.executable, command)
+
+
+def _settings(invocation: Invocation, listen: str | None) -> "Settings":
+    from mooring.programs import settings
+
+    given = {"data_dir": invocation.data_dir, "listen": listen}
+    return settings.load(given, os.environ)
+
+
+def _log_to(handler: logging.Handler) -> None:
+    handler.setFormatter(logging.Formatter(_FORMAT))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)

@@ -1,0 +1,245 @@
+"""The daemon: API, controllers and gateway of one installation, in one process.
+
+What must outlive it (children, their sessions, the listening socket) is the keeper's, which
+it finds or starts. Its end is a sequence: no new requests, those under way may finish, nobody
+decides any more; then, where the children end with it, the keeper; then the store.
+"""
+
+import asyncio
+import os
+import random
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from uuid import uuid4
+
+import uvloop
+
+from mooring import telemetry
+from mooring.api.app import make_app
+from mooring.api.serving import serve as serve_api
+from mooring.clock import Clock, SystemClock
+from mooring.controllers.loop import Controllers
+from mooring.controllers.servers import Surroundings
+from mooring.core.authorities import authorities
+from mooring.core.keeping import KeeperState
+from mooring.core.ports import ObjectStore
+from mooring.gateway.gateway import Gateway
+from mooring.programs.ending import end_keeper
+from mooring.programs.places import Lock, Places, of, prepare
+from mooring.programs.questions import Questions, greet
+from mooring.programs.settings import Settings
+from mooring.runtimes.choice import RuntimeChoice
+from mooring.runtimes.feed import Feed
+from mooring.runtimes.installs import Installs
+from mooring.runtimes.keeper_client import KeeperClient
+from mooring.runtimes.keeper_start import KeeperStart
+from mooring.runtimes.logs import LogReader
+from mooring.runtimes.process import ProcessRuntime
+from mooring.runtimes.process import Surroundings as ProcessSurroundings
+from mooring.runtimes.remote import RemoteRuntime
+from mooring.sessions.keys import load_or_make
+from mooring.sessions.seal import Sealer
+from mooring.stores.sqlite import open_sqlite
+from mooring.transports.http_server import HttpServer
+from mooring.transports.http_upstream import Pool
+
+DRAIN_SECONDS = 10.0
+"""How long requests under way may take when the daemon ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What is told to whoever waits for the daemon to be up."""
+
+    base: str
+    """Where clients find it: `http://127.0.0.1:8470`."""
+    keeper: KeeperState
+
+
+class Ending:
+    """The wish to end; the second one is impatient."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.hurry = asyncio.Event()
+
+    def ask(self) -> None:
+        """Once: end in order. Twice: at once."""
+        if self.asked.is_set():
+            self.hurry.set()
+        self.asked.set()
+
+
+def run(
+    settings: Settings, *, keeps: bool, ready: Callable[[Ready, Callable[[], None]], None]
+) -> None:
+    """Runs until SIGTERM or SIGINT. `keeps`: the children outlive it.
+
+    `ready` is called once everything answers, with a way to ask for the end from any thread.
+    Raises MooringError where it cannot start, in words.
+    """
+    places = of(settings.data_dir)
+    prepare(places)
+    lock = Lock(places)
+    lock.acquire()
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_live(settings, places, keeps, ready))
+    finally:
+        lock.release()
+
+
+async def _live(
+    settings: Settings,
+    places: Places,
+    keeps: bool,
+    ready: Callable[[Ready, Callable[[], None]], None],
+) -> None:
+    loop = asyncio.get_running_loop()
+    ending = Ending()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ending.ask)
+    host, port = settings.address
+    clock = SystemClock()
+    async with _pool() as pool:
+        keeper = KeeperClient(pool, places.keeper_socket)
+        options = ("--alone-seconds", settings.keeper_alone_seconds)
+        start = KeeperStart(keeper, places.logs / "keeper.log", os.environ, clock, options)
+        key = load_or_make(places.keys / "secrets.key")
+        async with open_sqlite(places.database, key, clock) as store:
+            state = await start.ensure()
+            try:
+                listener = await keeper.listener(host, port)
+                base = _base(host, listener)
+                daemon = _Daemon(settings, places, store, pool, clock, base)
+                told = partial(ready, Ready(base, state), partial(_soon, loop, ending))
+                await daemon.live(start, keeper, listener, ending, told)
+            finally:
+                if not keeps:
+                    await end_keeper(keeper, clock)
+
+
+def _soon(loop: asyncio.AbstractEventLoop, ending: Ending) -> None:
+    loop.call_soon_threadsafe(ending.ask)
+
+
+def _base(host: str, listener: socket.socket) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{listener.getsockname()[1]}"
+
+
+@asynccontextmanager
+async def _pool() -> AsyncIterator[Pool]:
+    pool = Pool()
+    try:
+        yield pool
+    finally:
+        await pool.close()
+
+
+class _Daemon:
+    """The parts, wired."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        places: Places,
+        store: ObjectStore,
+        pool: Pool,
+        clock: Clock,
+        base: str,
+    ) -> None:
+        self._places = places
+        self._store = store
+        self._pool = pool
+        self._clock = clock
+        self._base = base
+        port = int(base.rpartition(":")[2])
+        ours = authorities(port, _listed(settings.allowed_hosts), _listed(settings.allowed_origins))
+        sealer = Sealer(load_or_make(places.keys / "sessions.key"))
+        self._gateway = Gateway(store, pool, sealer, clock, ours)
+        self._server = HttpServer(self._gateway.handle)
+        self._api = make_app(store, Questions(pool, LogReader(places.logs, clock), base), clock)
+
+    async def live(
+        self,
+        start: KeeperStart,
+        keeper: KeeperClient,
+        listener: socket.socket,
+        ending: Ending,
+        ready: Callable[[], None],
+    ) -> None:
+        """Everything at work, until the end is asked for."""
+        feed = Feed()
+        installs = Installs(
+            self._places.packages, self._places.logs / "installs", os.environ, self._clock
+        )
+        around_processes = ProcessSurroundings(
+            logs=self._places.logs,
+            directory=self._places.data,
+            environ=os.environ,
+            revive=start.ensure,
+            new_uid=_new_uid,
+            clock=self._clock,
+        )
+        processes = ProcessRuntime(keeper, installs, around_processes, feed)
+        runtime = RuntimeChoice(processes, RemoteRuntime(feed), feed)
+        around = Surroundings(
+            self._base, self._gateway.loads, random.random, dict(os.environ), runtime.sources
+        )
+        controllers = Controllers(
+            self._store, runtime, self._clock, partial(greet, self._pool), around
+        )
+        async with asyncio.TaskGroup() as tasks:
+            work = [
+                tasks.create_task(processes.run(), name="processes"),
+                tasks.create_task(controllers.run(), name="controllers"),
+                tasks.create_task(self._serve_api(), name="api"),
+            ]
+            gateway = tasks.create_task(self._gateway.run(), name="gateway")
+            await self._gateway.loaded.wait()
+            await self._server.listen(listener)
+            ready()
+            await ending.asked.wait()
+            await self._drain(ending)
+            for task in (*work, gateway):
+                task.cancel()
+
+    async def _serve_api(self) -> None:
+        path = self._places.api_socket
+        path.unlink(missing_ok=True)  # we hold the lock: whoever made it is dead
+        door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        previous = os.umask(0o177)
+        try:
+            door.bind(str(path))
+        finally:
+            os.umask(previous)
+        door.listen(128)
+        try:
+            await serve_api(self._api, door)
+        finally:
+            path.unlink(missing_ok=True)
+
+    async def _drain(self, ending: Ending) -> None:
+        telemetry.event("daemon.draining", requests=self._server.requests_open)
+        self._server.stop_accepting()
+        self._gateway.close_streams()
+        async with asyncio.TaskGroup() as tasks:
+            drain = tasks.create_task(self._server.drain(DRAIN_SECONDS))
+            hurry = tasks.create_task(ending.hurry.wait())
+            await asyncio.wait((drain, hurry), return_when=asyncio.FIRST_COMPLETED)
+            drain.cancel()
+            hurry.cancel()
+        await self._server.close()
+
+
+def _listed(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def _new_uid() -> str:
+    return uuid4().hex[:16]

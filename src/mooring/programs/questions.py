@@ -1,0 +1,68 @@
+"""What the API and the controllers ask of servers, asked the way a client would.
+
+Tools and calls go through the gateway's own endpoint, so that what works here works for
+clients. A handshake goes to one instance, at the address that traffic takes.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from mooring.api.reach import LogQuery
+from mooring.core.address import parse
+from mooring.core.table import paths_of
+from mooring.kinds.ref import Ref
+from mooring.kinds.server import MCPServer
+from mooring.runtimes.logs import LogReader, Part
+from mooring.transports.http_upstream import Pool
+from mooring.transports.mcp_client import Handshake, McpClient
+
+LIST_SECONDS = 30.0
+CALL_SECONDS = 300.0
+
+
+async def greet(pool: Pool, address: str, server: MCPServer, seconds: float) -> Handshake:
+    """Asks one instance who it is, and leaves no session behind."""
+    client = McpClient(pool, parse(address))
+    try:
+        return await client.handshake(seconds)
+    finally:
+        await client.close()
+
+
+class Questions:
+    """Satisfies `mooring.api.reach.Reach` for a gateway at `base`."""
+
+    def __init__(self, pool: Pool, logs: LogReader, base: str) -> None:
+        self._pool = pool
+        self._logs = logs
+        self._base = base
+
+    async def tools(self, ref: Ref) -> Sequence[Mapping[str, Any]]:
+        """The tools of a server."""
+        client = self._client(ref)
+        try:
+            await client.handshake(LIST_SECONDS)
+            return await client.list_tools(LIST_SECONDS)
+        finally:
+            await client.close()
+
+    async def call(self, ref: Ref, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """One call of a tool, in a session of its own."""
+        client = self._client(ref)
+        try:
+            await client.handshake(LIST_SECONDS)
+            return await client.call_tool(tool, dict(arguments), CALL_SECONDS)
+        finally:
+            await client.close()
+
+    def logs(self, ref: Ref, instance: str, query: LogQuery) -> AsyncIterator[bytes]:
+        """What an instance's children wrote."""
+        part = Part(query.tail, query.since, query.previous, query.follow)
+        return self._logs.read(ref.namespace, instance, part)
+
+    def endpoints(self) -> str:
+        """Where clients find Mooring."""
+        return self._base
+
+    def _client(self, ref: Ref) -> McpClient:
+        return McpClient(self._pool, parse(self._base + paths_of(ref)[0]))
