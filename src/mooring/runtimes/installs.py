@@ -39,7 +39,8 @@ class Installed:
     """A package that can be run."""
 
     argv: tuple[str, ...]
-    resolved: Resolved
+    resolved: Resolved | None
+    """Empty for a plain command."""
 
 
 class Installer(Protocol):
