@@ -6,23 +6,29 @@ ours alone, because whoever can connect can run commands as us.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import socket
 import stat
+import time
 from pathlib import Path
 
 from mooring.errors import Conflict, Denied, Invalid
 
 PATH_LIMIT = 107
 """Bytes of a Unix socket's path on Linux."""
+PATIENCE = 10.0
+"""Seconds that an ending keeper is waited for."""
+_LOOK = 0.02
 
 
 class Claim:
     """The right to serve one socket path."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, patience: float = PATIENCE) -> None:
         self._path = path
+        self._patience = patience
         self._lock = -1
 
     def acquire(self) -> socket.socket:
@@ -68,18 +74,26 @@ class Claim:
             )
 
     def _take_lock(self) -> None:
+        """Waits a while for a keeper that has stopped answering, and so is about to end."""
         lock = self._path.with_name(self._path.name + ".lock")
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
-            os.close(descriptor)
-            words = f"another keeper (pid {holder}) already serves {self._path}"
-            raise Conflict("AlreadyRunning", words) from None
+        deadline = time.monotonic() + self._patience
+        while not _locked(descriptor):
+            if self._answers() or time.monotonic() > deadline:
+                holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+                os.close(descriptor)
+                words = f"another keeper (pid {holder}) already serves {self._path}"
+                raise Conflict("AlreadyRunning", words)
+            time.sleep(_LOOK)
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())
         self._lock = descriptor
+
+    def _answers(self) -> bool:
+        """Whether somebody listens on the socket."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as trial:
+            trial.setblocking(False)
+            return trial.connect_ex(str(self._path)) in (0, errno.EAGAIN)
 
     def _bind(self) -> socket.socket:
         with contextlib.suppress(FileNotFoundError):
@@ -92,3 +106,11 @@ class Claim:
             sock.close()
             raise
         return sock
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

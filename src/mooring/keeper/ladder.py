@@ -14,6 +14,7 @@ import os
 import signal
 from pathlib import Path
 
+from mooring.errors import Unavailable
 from mooring.keeper.forker import descendants
 from mooring.keeper.forking import Forker, ForkRequest, Rung, Unborn
 
@@ -39,13 +40,16 @@ class Ladder:
         self._number = 0
 
     async def climb(self, forker: Forker, forced: Rung | None = None) -> Rung:
-        """Chooses the best rung that works (or takes the forced one) and ends leftovers."""
+        """Ends leftovers, and chooses the best rung that works.
+
+        A forced one is taken or refused: Unavailable "CannotStart".
+        """
         self.sweep()
         for rung in (forced,) if forced else RUNGS:
             self.rung = rung
-            if rung == RUNGS[-1] or await self._works(forker):
-                break
-        return self.rung
+            if await self._works(forker):
+                return rung
+        raise Unavailable("CannotStart", f"children cannot be held by {forced or 'any means'} here")
 
     def leaf(self) -> str:
         """A new directory for the next child's cgroup; empty on the other rungs. OSError."""

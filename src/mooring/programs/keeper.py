@@ -66,13 +66,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     claim = Claim(path)
     try:
         sock = claim.acquire()
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(keep(options, sock, SystemClock()))
     except MooringError as error:
         telemetry.event("keeper.refused", logging.ERROR, reason=error.reason, why=error.message)
         print(f"moor keeper: {error.message}", file=sys.stderr)
         return 1
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(keep(options, sock, SystemClock()))
     finally:
         claim.release()
     return 0
@@ -100,6 +99,7 @@ async def keep(options: Options, sock: socket.socket, clock: Clock) -> None:
             await server.close()
     finally:
         telemetry.event("keeper.ended")
+        sock.close()
         listeners.close()
         forker.close()
         ladder.close()
