@@ -1,0 +1,108 @@
+"""Documents as the bytes of an answer: JSON, tables for those who ask, and errors as `Status`."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mooring.api.complaints import Refused
+from mooring.core.columns import columns
+from mooring.errors import MooringError
+
+Document = Mapping[str, Any]
+JSON = "application/json"
+
+_KUBERNETES_REASONS = {
+    "BodyTooLarge": "RequestEntityTooLarge",
+    "StaleVersion": "Conflict",
+    "UpstreamTimeout": "Timeout",
+}
+"""Where clients of Kubernetes expect another word; the status of our own word stays."""
+
+
+def encoded(document: Any) -> bytes:
+    """Compact JSON."""
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def answer(document: Any, status: int = 200) -> Response:
+    """A document as an answer."""
+    return Response(encoded(document), status, media_type=JSON)
+
+
+def failure(error: MooringError) -> Response:
+    """An error as an answer."""
+    return answer(status_of(error), error.status)
+
+
+def status_of(error: MooringError) -> dict[str, Any]:
+    """An error in the shape of Kubernetes' `Status`; `causes` names each single complaint."""
+    reason = _KUBERNETES_REASONS.get(error.reason, error.reason)
+    causes: Sequence[Mapping[str, Any]] = ()
+    if isinstance(error, Refused):
+        causes = error.causes
+    elif reason != error.reason:
+        causes = ({"reason": error.reason, "message": error.message},)
+    status: dict[str, Any] = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": error.message,
+        "reason": reason,
+        "code": error.status,
+    }
+    return status | ({"details": {"causes": list(causes)}} if causes else {})
+
+
+def wants_table(request: Request) -> bool:
+    """Whether the caller asked for a table made by the server."""
+    return "as=Table" in request.headers.get("accept", "").replace(" ", "")
+
+
+def listing(
+    kind: str, api_version: str, documents: Iterable[Document], version: str
+) -> dict[str, Any]:
+    """Documents as one."""
+    return {
+        "kind": f"{kind}List",
+        "apiVersion": api_version,
+        "metadata": {"resourceVersion": version},
+        "items": list(documents),
+    }
+
+
+def table(kind: str, documents: Iterable[Document], version: str, now: datetime) -> dict[str, Any]:
+    """Documents as a table with our columns."""
+    known = columns(kind)
+    heads = [
+        {
+            "name": column.name.title(),
+            "type": "string",
+            "format": "name" if column.name == "NAME" else "",
+            "description": column.about,
+            "priority": int(column.wide),
+        }
+        for column in known
+    ]
+    rows = [
+        {
+            "cells": [column.cell(document, now) for column in known],
+            "object": {
+                "kind": "PartialObjectMetadata",
+                "apiVersion": "meta.k8s.io/v1",
+                "metadata": document["metadata"],
+            },
+        }
+        for document in documents
+    ]
+    return {
+        "kind": "Table",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": {"resourceVersion": version},
+        "columnDefinitions": heads,
+        "rows": rows,
+    }

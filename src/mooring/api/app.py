@@ -1,0 +1,131 @@
+"""The API: every path and who answers it.
+
+Paths are those of a Kubernetes API, so that its tools work here; views and files are in a
+group of their own.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from mooring import telemetry
+from mooring.api import discovery
+from mooring.api.answers import answer, failure
+from mooring.api.exposed import EXPOSED, Exposed
+from mooring.api.looking import Looking
+from mooring.api.manifests import Manifests
+from mooring.api.objects import Objects
+from mooring.api.reach import Reach
+from mooring.api.views import Views
+from mooring.clock import Clock
+from mooring.core.naming import CORE_PATH, GROUP_PATH, VIEW_PATH
+from mooring.core.ports import ObjectStore
+from mooring.errors import Invalid, MooringError, NotFound
+
+INSTANCES = f"{VIEW_PATH}/namespaces/{{namespace}}/mcpinstances"
+SERVERS = f"{VIEW_PATH}/namespaces/{{namespace}}/mcpservers"
+
+
+def make_app(store: ObjectStore, reach: Reach, clock: Clock) -> Starlette:
+    """The API over a store. Setting `app.state.ending` ends its watches and followed logs."""
+    ending = asyncio.Event()
+    looking = Looking(clock, ending)
+    views = Views(store, reach, looking)
+    routes = [
+        *_discovery(reach),
+        *(route for exposed in EXPOSED for route in _objects(exposed, store, looking)),
+        Route(f"{VIEW_PATH}/mcpinstances", views.instances, methods=["GET"]),
+        Route(INSTANCES, views.instances, methods=["GET"]),
+        Route(f"{INSTANCES}/{{name}}", views.instance, methods=["GET"]),
+        Route(f"{INSTANCES}/{{name}}/log", views.log, methods=["GET"]),
+        Route(f"{SERVERS}/{{name}}/tools", views.tools, methods=["GET"]),
+        Route(f"{SERVERS}/{{name}}/call", views.call, methods=["POST"]),
+        Route(f"{VIEW_PATH}/manifests", Manifests(store).handle, methods=["POST", "DELETE"]),
+    ]
+    app = Starlette(
+        routes=routes,
+        exception_handlers={
+            MooringError: _refused,
+            HTTPException: _no_such_door,
+            Exception: _failed,
+        },
+    )
+    app.router.redirect_slashes = False
+    app.state.ending = ending
+    return app
+
+
+def _objects(exposed: Exposed, store: ObjectStore, looking: Looking) -> list[Route]:
+    doors = Objects(exposed, store, looking)
+    base, plural = exposed.naming.path, exposed.naming.plural
+    inside = f"{base}/namespaces/{{namespace}}/{plural}"
+    many = ["GET", "POST"] if exposed.declared else ["GET"]
+    one = ["GET", "PUT", "PATCH", "DELETE"] if exposed.declared else ["GET"]
+    routes = [
+        Route(f"{base}/{plural}", doors.collection, methods=["GET"]),
+        Route(inside, doors.collection, methods=many),
+        Route(f"{inside}/{{name}}", doors.single, methods=one),
+    ]
+    if "status" in exposed.model.model_fields:
+        routes.append(Route(f"{inside}/{{name}}/status", doors.single, methods=["GET"]))
+    return routes
+
+
+def _discovery(reach: Reach) -> list[Route]:
+    def told(make: Callable[[], Any]) -> Callable[[Request], Response]:
+        return lambda _: answer(make())
+
+    documents: dict[str, Callable[[], Any]] = {
+        "/api": discovery.core_versions,
+        "/apis": discovery.groups,
+        "/version": lambda: discovery.release(reach.endpoints()),
+    }
+    for path in (CORE_PATH, GROUP_PATH, VIEW_PATH):
+        documents[path] = partial(discovery.kinds, path)
+    for path in (GROUP_PATH, VIEW_PATH):
+        name = path.split("/")[2]
+        documents[f"/apis/{name}"] = partial(discovery.group, name)
+    routes = [Route(path, told(make), methods=["GET"]) for path, make in documents.items()]
+    return [*routes, Route("/healthz", lambda _: PlainTextResponse("ok"), methods=["GET"])]
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, MooringError)
+    return failure(error)
+
+
+async def _no_such_door(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    path = request.url.path
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        known = Invalid("MethodNotAllowed", f"{request.method} is not for {path}; {allowed} are")
+        response = failure(known)
+        response.headers["allow"] = allowed
+        return response
+    if error.status_code == 404:
+        return failure(NotFound("NotFound", f"there is nothing at {path}"))
+    return failure(Invalid("BadRequest", str(error.detail)))
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    """A mistake of ours; the server's log has the rest."""
+    telemetry.event("api.failed", logging.ERROR, path=request.url.path, error=type(error).__name__)
+    status = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": "Mooring made a mistake; its log says more",
+        "reason": "InternalError",
+        "code": 500,
+    }
+    return answer(status, 500)

@@ -1,0 +1,75 @@
+"""Bodies of requests, bounded, and the documents in them."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+
+from mooring.api.complaints import Refused
+from mooring.errors import Invalid
+from mooring.kinds.complaint import Complaint
+from mooring.kinds.manifest import read
+
+LIMIT = 4 * 1024 * 1024
+"""Bytes that a body may have."""
+
+JSON = "application/json"
+
+
+def media_type(request: Request) -> str:
+    """What the body is, without parameters, in lower case."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def body(request: Request) -> bytes:
+    """The whole body; Invalid "BodyTooLarge" past the limit."""
+    kept: bytes | None = getattr(request.state, "body", None)
+    if kept is None:
+        pieces = bytearray()
+        async for piece in request.stream():
+            pieces += piece
+            if len(pieces) > LIMIT:
+                raise Invalid("BodyTooLarge", f"the body has more than {LIMIT} bytes")
+        kept = request.state.body = bytes(pieces)
+    return kept
+
+
+async def text(request: Request) -> str:
+    """The body as text."""
+    try:
+        return (await body(request)).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Invalid("BadRequest", f"the text is not UTF-8 (byte {error.start})") from None
+
+
+async def json_document(request: Request, kind: str = JSON) -> Mapping[str, Any]:
+    """The JSON object in the body."""
+    if media_type(request) != kind:
+        raise Invalid(
+            "UnsupportedMediaType", f"expected {kind}, found {media_type(request) or 'nothing'}"
+        )
+    content = await body(request)
+    try:
+        document = json.loads(content, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        why = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise Invalid("BadRequest", f"the body is not JSON: {why}") from None
+    if not isinstance(document, dict):
+        raise Invalid("BadRequest", "the body must be a JSON object")
+    return document
+
+
+def one_declared(content: str, namespace: str) -> Mapping[str, Any]:
+    """The one document of a manifest."""
+    manifest = read(content, "", namespace)
+    if manifest.complaints:
+        raise Refused(manifest.complaints)
+    if len(manifest.declared) != 1:
+        found = len(manifest.declared)
+        raise Refused([Complaint("", f"must be one document, found {found}")])
+    return manifest.declared[0].document
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")

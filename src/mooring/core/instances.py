@@ -1,0 +1,53 @@
+"""Instances as objects: each row of a server's status, in the shape of a document.
+
+They are computed and never stored; what is written of an instance is written to its server.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mooring.core.watching import Told
+
+Document = dict[str, Any]
+
+KIND = "MCPInstance"
+API_VERSION = "view.mooring.dev/v1alpha1"
+SERVER_LABEL = "mooring.dev/server"
+
+
+def views(server: Mapping[str, Any]) -> list[Document]:
+    """The instances of a server's document, in the order of its rows."""
+    return [_view(server, row) for row in (server.get("status") or {}).get("instances") or ()]
+
+
+def changes(before: Iterable[Document], after: Iterable[Document]) -> list[tuple[Told, Document]]:
+    """What happened between two lists of instances of one server."""
+    old = {view["metadata"]["name"]: view for view in before}
+    new = {view["metadata"]["name"]: view for view in after}
+    happened: list[tuple[Told, Document]] = [
+        ("DELETED", view) for name, view in old.items() if name not in new
+    ]
+    for name, view in new.items():
+        if name not in old:
+            happened.append(("ADDED", view))
+        elif old[name]["status"] != view["status"]:
+            happened.append(("MODIFIED", view))
+    return happened
+
+
+def _view(server: Mapping[str, Any], row: Mapping[str, Any]) -> Document:
+    owner = server["metadata"]
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {
+            "name": row["name"],
+            "namespace": owner["namespace"],
+            "uid": row.get("uid") or f"{owner.get('uid', '')}/{row['name']}",
+            "resourceVersion": owner.get("resourceVersion", ""),
+            "creationTimestamp": row.get("since"),
+            "labels": {**(owner.get("labels") or {}), SERVER_LABEL: owner["name"]},
+        },
+        "spec": {"server": owner["name"]},
+        "status": dict(row),
+    }
