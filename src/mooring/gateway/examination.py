@@ -33,8 +33,8 @@ class Examiner:
             return None
         return refused(self._ours, host, origin, site)
 
-    def passes(self, call: Call) -> bool:
-        """Fills in what the call is; False where it has been refused."""
+    def admits(self, call: Call) -> bool:
+        """Whether we answer this caller at all; False where it has been refused."""
         complaint = self.refusal(call.headers)
         if complaint is not None:
             call.refuse(403, "Forbidden", complaint)
@@ -48,12 +48,17 @@ class Examiner:
         if b"via" in call.headers and self._came_back(call):
             call.refuse(508, "Loop", "this request has come through this Mooring before")
             return False
-        if call.request.method == "POST":
-            return _message(call) and _headers_agree(call)
-        return _bodiless(call)
+        return True
 
     def _came_back(self, call: Call) -> bool:
         return any(n == b"via" and names_us(v, self._via) for n, v in call.request.headers)
+
+
+def understood(call: Call) -> bool:
+    """Fills in what the call says; False where it has been refused."""
+    if call.request.method == "POST":
+        return _message(call) and _headers_agree(call)
+    return _bodiless(call)
 
 
 def _message(call: Call) -> bool:

@@ -21,7 +21,7 @@ from mooring.gateway.afterwork import Afterwork
 from mooring.gateway.call import Call
 from mooring.gateway.courier import Courier
 from mooring.gateway.endpoint import Endpoint
-from mooring.gateway.examination import Examiner
+from mooring.gateway.examination import Examiner, understood
 from mooring.gateway.leash import Leashes
 from mooring.gateway.metrics import Metrics, method_class
 from mooring.gateway.nowhere import Nowhere
@@ -104,13 +104,15 @@ class Gateway:
         """Answers one request."""
         path = exchange.request.path
         endpoint = self._endpoints.get(path)
+        lost = False
         if endpoint is None:
             if self._pages.answer(exchange):
                 return
             endpoint = Nowhere(path, loaded=self.loaded.is_set())
+            lost = True
         began = self._clock.monotonic()
         call = Call(exchange, dict(exchange.request.headers), ANONYMOUS)
-        if self._examiner.passes(call):
+        if self._examiner.admits(call) and (lost or understood(call)):
             await self._answer(endpoint, call)
         self._metrics.count(call, self._clock.monotonic() - began)
         if call.outcome == "failed":

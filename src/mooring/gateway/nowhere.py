@@ -3,6 +3,7 @@
 import re
 
 from mooring.gateway.call import Call
+from mooring.transports.envelope import Envelope, peek
 
 _SERVER = re.compile(r"(?:/ns/([^/]{1,200}))?/servers/([^/]{1,200})/mcp/?")
 
@@ -16,6 +17,9 @@ class Nowhere:
 
     async def answer(self, call: Call) -> None:
         """See `Endpoint`."""
+        message = peek(call.request.body) if call.request.method == "POST" else None
+        if isinstance(message, Envelope):
+            call.message = message  # so that the answer has its id
         if not self._loaded:
             call.refuse(503, "NoReadyInstance", "Mooring is starting and does not know its servers")
             return
