@@ -110,7 +110,7 @@ class Child:
                 with contextlib.suppress(OSError):
                     os.close(descriptor)
         self._stdin = self._stdout = -1
-        if self._writer is not None:
+        if self._writer is not None and not self._writer.is_closing():
             self._writer.abort()
         if self._reader is not None:
             asyncio.get_running_loop().call_later(AFTER_EXIT, self._reader.close)
