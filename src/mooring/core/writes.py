@@ -41,7 +41,7 @@ class Stamp:
     version: str
     """The version that the store has after it."""
     now: datetime
-    uid: str
+    uid: str = ""
     """For an object that is new."""
 
     @property

@@ -62,7 +62,7 @@ class Disk:
         try:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         except OSError as error:
-            raise self._unavailable(f"cannot be opened: {error.strerror}") from error
+            raise self.unavailable(f"cannot be opened: {error.strerror}") from error
         try:
             self._connection = connection = self._connect(str(self.path))
             self._own(connection)
@@ -70,7 +70,7 @@ class Disk:
             return connection
         except sqlite3.Error as error:
             self.close()
-            raise self._unavailable(_words(error)) from error
+            raise self.unavailable(_words(error)) from error
         except Unavailable:
             self.close()
             raise
@@ -104,7 +104,7 @@ class Disk:
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
-            raise self._unavailable(_words(error)) from error
+            raise self.unavailable(_words(error)) from error
 
     def close(self) -> None:
         """Closes the file; harmless twice."""
@@ -118,25 +118,25 @@ class Disk:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if application != APPLICATION and (application or tables):
-            raise self._unavailable("is a database of another program; name another directory")
+            raise self.unavailable("is a database of another program; name another directory")
         (schema,) = connection.execute("PRAGMA user_version").fetchone()
         if schema > len(MIGRATIONS):
             newer = "was written by a newer version of Mooring; run that one, or a newer one"
-            raise self._unavailable(newer)
+            raise self.unavailable(newer)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT}")
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
-            raise self._unavailable(f"is damaged ({verdict}); restore it from a copy")
+            raise self.unavailable(f"is damaged ({verdict}); restore it from a copy")
 
     def _read(self, query: str, *values: str) -> list[Any]:
         if self._connection is None:
-            raise self._unavailable("is closed")
+            raise self.unavailable("is closed")
         try:
             return self._connection.execute(query, values).fetchall()
         except sqlite3.Error as error:
-            raise self._unavailable(_words(error)) from error
+            raise self.unavailable(_words(error)) from error
 
     def _roll_back(self) -> None:
         """Forgets what was begun; if even that fails, the next write opens the file anew."""
@@ -146,7 +146,8 @@ class Disk:
         except sqlite3.Error:
             self.close()
 
-    def _unavailable(self, what: str) -> Unavailable:
+    def unavailable(self, what: str) -> Unavailable:
+        """The error that says so of this store."""
         return Unavailable("StoreUnavailable", f"the store {self.path} {what}")
 
 

@@ -69,7 +69,8 @@ class Ledger(ABC):
         return self._shelf.watch(kind, since, namespace)
 
     async def put(self, new: T) -> T:
-        verdict = decide_put(self._head(new.ref), new, self._stamp())
+        uid = "" if new.metadata.resource_version else self._uids()
+        verdict = decide_put(self._head(new.ref), new, self._stamp(uid))
         return cast(T, await self._carry_out(verdict))
 
     async def report(self, new: T) -> T:
@@ -81,8 +82,8 @@ class Ledger(ABC):
         verdict = decide_delete(self._head(ref), ref, stamp, uid=uid, version=version)
         return await self._carry_out(verdict)
 
-    def _stamp(self) -> Stamp:
-        return Stamp(str(self._head_version() + 1), self._clock.now(), self._uids())
+    def _stamp(self, uid: str = "") -> Stamp:
+        return Stamp(str(self._head_version() + 1), self._clock.now(), uid)
 
     async def _carry_out(self, verdict: Verdict) -> Object:
         match verdict:

@@ -16,10 +16,6 @@ _NONCE_BYTES = 12
 _PURPOSE = b"mooring secret\0"
 
 
-class WrongSeal(Exception):
-    """Sealed under another key, for another purpose, or damaged."""
-
-
 class Seal:
     """Closes and opens what is stored, under one key."""
 
@@ -34,12 +30,12 @@ class Seal:
         text = json.dumps(dict(clear)).encode()
         return nonce + self._cipher.encrypt(nonce, text, _PURPOSE + owner.encode())
 
-    def open(self, sealed: bytes, owner: str) -> Mapping[str, str]:
-        """What was closed for this owner; `WrongSeal` for anything else."""
+    def open(self, sealed: bytes, owner: str) -> Mapping[str, str] | None:
+        """What was closed for this owner; None for anything else, damaged or of another key."""
         nonce, text = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
         try:
             clear = self._cipher.decrypt(nonce, text, _PURPOSE + owner.encode())
-        except (InvalidTag, ValueError) as error:
-            raise WrongSeal from error
+        except (InvalidTag, ValueError):
+            return None
         opened: Mapping[str, str] = json.loads(clear)
         return opened

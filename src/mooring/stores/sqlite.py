@@ -26,7 +26,7 @@ from mooring.kinds.registry import BY_NAME
 from mooring.kinds.secret import Secret
 from mooring.stores.disk import Connect, Disk, Row, connect
 from mooring.stores.ledger import Ledger, new_uid
-from mooring.stores.seal import Seal, WrongSeal
+from mooring.stores.seal import Seal
 from mooring.stores.shelf import HISTORY, Shelf
 
 CLOSE_SECONDS = 10.0
@@ -201,26 +201,28 @@ def _load(disk: Disk, seal: Seal, history: int) -> Shelf:
     """Opens the file and reads all of it."""
     disk.open()
     witness = disk.witness()
-    try:
-        if witness is None:
-            disk.write((), disk.version(), seal.close(_WITNESS, ""))
-        else:
-            seal.open(witness, "")
-        return Shelf((_object(row, seal) for row in disk.rows()), disk.version(), history)
-    except WrongSeal as error:
-        message = f"the store {disk.path} was sealed with another key; put its own key file back"
-        raise Unavailable("StoreUnavailable", message) from error
+    if witness is None:
+        disk.write((), disk.version(), seal.close(_WITNESS, ""))
+    elif seal.open(witness, "") is None:
+        raise disk.unavailable("was sealed with another key; put its own key file back")
+    objects = [(row.ref, _object(row, seal)) for row in disk.rows()]
+    unread = [str(ref) for ref, made in objects if made is None]
+    if unread:
+        what = f"holds {unread[0]} in a form that cannot be read"
+        raise disk.unavailable(f"{what}; restore it from a copy, or run the version that wrote it")
+    return Shelf((made for _, made in objects if made), disk.version(), history)
 
 
-def _object(row: Row, seal: Seal) -> Object:
+def _object(row: Row, seal: Seal) -> Object | None:
+    """The object of a row; None where it cannot be made of it."""
     kind = BY_NAME.get(row.ref.kind)
+    if kind is None or row.body is None:
+        return None
     try:
-        if kind is None or row.body is None:
-            raise Unavailable("StoreUnavailable", f"{row.ref} is of a kind that nobody knows here")
         made = kind.model.model_validate_json(row.body)
-    except ValidationError as error:
-        message = f"the store holds {row.ref} in a form that this version cannot read"
-        raise Unavailable("StoreUnavailable", message) from error
+    except ValidationError:
+        return None
     if row.sealed is None:
         return made
-    return made.model_copy(update={"data": seal.open(row.sealed, made.metadata.uid)})
+    opened = seal.open(row.sealed, made.metadata.uid)
+    return None if opened is None else made.model_copy(update={"data": opened})
