@@ -9,12 +9,14 @@ from mooring.core.workload import Ended, Observed, Workload
 from mooring.kinds.ref import Ref
 from mooring.kinds.server import Resolved
 
-PERMANENT = {
-    "command not found": ("CommandNotFound", "install it, or give its whole path"),
-    "not executable": ("CommandNotFound", "make it executable, or name its interpreter"),
-    "working directory not found": ("CannotStart", "make it, or change workingDirectory"),
+FAILURES = {
+    "command not found": ("CommandNotFound", "install it, or give its whole path", True),
+    "not executable": ("CommandNotFound", "make it executable, or name its interpreter", True),
+    "working directory not found": ("CannotStart", "make it, or change workingDirectory", True),
+    "port ": ("PortInUse", "free it, or declare another port", False),
 }
-"""Beginnings of the keeper's reasons that no retry mends: our word for each, and its remedy."""
+"""Beginnings of the keeper's reasons: our word for each, its remedy, and whether it is permanent,
+so that no retry mends it."""
 
 _AGES = ("running", "stopping", "exited")
 
@@ -107,9 +109,9 @@ def address(state: SlotState, socket: str) -> str:
 
 def failure(reason: str) -> tuple[str, str, bool]:
     """The word, the sentence, and whether no retry mends it, for why a start failed."""
-    for beginning, (word, remedy) in PERMANENT.items():
+    for beginning, (word, remedy, permanent) in FAILURES.items():
         if reason.startswith(beginning):
-            return word, f"{reason}. Fix: {remedy}", True
+            return word, f"{reason}. Fix: {remedy}", permanent
     return "CannotStart", reason, False
 
 
