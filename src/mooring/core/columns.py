@@ -7,7 +7,7 @@ command line and the API's `Table` answers use the same columns.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from mooring.core import durations
@@ -15,6 +15,7 @@ from mooring.core import durations
 Document = Mapping[str, Any]
 NONE = "<none>"
 
+_DAY = 86400
 _RETRY = re.compile(r"retry at (\d\d:\d\d:\d\d)Z")
 
 
@@ -92,13 +93,11 @@ def involved(event: Document) -> str:
 
 
 def _seconds_until(clock: str, now: datetime) -> int:
-    """From now until the clock shows this; a time just past counts as now."""
+    """From now until the clock shows this, whichever day is nearer; what is past is now."""
     hours, minutes, seconds = (int(part) for part in clock.split(":"))
     then = now.replace(hour=hours, minute=minutes, second=seconds, microsecond=0)
     left = round((then - now).total_seconds())
-    if left < -timedelta(hours=12).total_seconds():
-        left += round(timedelta(days=1).total_seconds())  # it is tomorrow's
-    return max(left, 0)
+    return max((left + _DAY // 2) % _DAY - _DAY // 2, 0)
 
 
 def _status(document: Document) -> Mapping[str, Any]:
