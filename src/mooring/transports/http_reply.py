@@ -185,6 +185,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_head_limit",
         "_headers",
         "_heard",
+        "_lasting",
         "_on_free",
         "_on_lost",
         "_parser",
@@ -221,6 +222,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._size = 0
         self._heard = False
         self._bare = False
+        self._lasting = False
         self._finished = False
         self._surplus = False
         self._to_the_end = False
@@ -333,6 +335,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._headers.clear()
         if status < 200 or self._finished or self._reply is None:
             return
+        self._lasting = self._parser.should_keep_alive()
         self._reply.status = status
         self._reply.headers = headers
         if self._bare:
@@ -368,7 +371,7 @@ class UpstreamConnection(asyncio.Protocol):
             or self._to_the_end
             or transport.is_closing()
             or transport.get_write_buffer_size()
-            or not self._parser.should_keep_alive()
+            or not self._lasting
         ):
             transport.abort()
             return

@@ -124,7 +124,8 @@ class Pool:
             lane = _Lane(_describe(address), self._limits, self._tls, self._changed)
             self._lanes[key] = lane
         if self._timer is None and not self._closed:
-            self._sweep()
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(_SWEEP_SECONDS, self._sweep)
         return lane
 
     def _sweep(self) -> None:
