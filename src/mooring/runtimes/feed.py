@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from weakref import WeakSet
 
 from mooring.kinds.ref import Ref
 
@@ -10,31 +11,38 @@ class Feed:
     """Many tell, many listen; a listener hears a server once, however often it was told."""
 
     def __init__(self) -> None:
-        self._listeners: set[_Listener] = set()
+        self._listeners: WeakSet[_Listener] = WeakSet()
 
     def tell(self, ref: Ref) -> None:
         """Something changed about this server."""
         for listener in self._listeners:
-            listener.pending[ref] = None
-            listener.woken.set()
+            listener.hear(ref)
 
-    async def changes(self) -> AsyncIterator[Ref]:
-        """Servers as they are told, from the first step on, for ever."""
+    def changes(self) -> AsyncIterator[Ref]:
+        """Servers as they are told from now on, for ever."""
         listener = _Listener()
         self._listeners.add(listener)
-        try:
-            while True:
-                await listener.woken.wait()
-                ref = next(iter(listener.pending))
-                del listener.pending[ref]
-                if not listener.pending:
-                    listener.woken.clear()
-                yield ref
-        finally:
-            self._listeners.discard(listener)
+        return listener
 
 
 class _Listener:
+    """What was told and not yet heard; it listens for as long as somebody holds it."""
+
     def __init__(self) -> None:
-        self.pending: dict[Ref, None] = {}
-        self.woken = asyncio.Event()
+        self._pending: dict[Ref, None] = {}
+        self._woken = asyncio.Event()
+
+    def hear(self, ref: Ref) -> None:
+        self._pending[ref] = None
+        self._woken.set()
+
+    def __aiter__(self) -> AsyncIterator[Ref]:
+        return self
+
+    async def __anext__(self) -> Ref:
+        await self._woken.wait()
+        ref = next(iter(self._pending))
+        del self._pending[ref]
+        if not self._pending:
+            self._woken.clear()
+        return ref

@@ -46,10 +46,21 @@ class Installed:
 class Installer(Protocol):
     """One tool: pip or npm. Raises our errors, or ToolFailed with what the tool said."""
 
-    def interpreter(self, asked: Package) -> str: ...
-    async def resolve(self, asked: Package, job: Job, *, whole: bool) -> str: ...
-    async def install(self, exact: Package, directory: Path, job: Job) -> Contents: ...
-    def argv(self, program: Path) -> tuple[str, ...]: ...
+    def interpreter(self, asked: Package) -> str:
+        """What decides the contents beside the package itself; raises NotFound."""
+        ...
+
+    async def resolve(self, asked: Package, job: Job, *, whole: bool) -> str:
+        """The newest version; with `whole`, the newest whose requirements can be met."""
+        ...
+
+    async def install(self, exact: Package, directory: Path, job: Job) -> Contents:
+        """Makes the directory, and installs exactly that version into it."""
+        ...
+
+    def argv(self, program: Path) -> tuple[str, ...]:
+        """How an installed program is run."""
+        ...
 
 
 class _Flight:
@@ -72,17 +83,22 @@ class Installs:
     """Packages of one installation of Mooring."""
 
     def __init__(
-        self, packages: Path, logs: Path, environ: Mapping[str, str], clock: Clock
+        self,
+        packages: Path,
+        logs: Path,
+        environ: Mapping[str, str],
+        clock: Clock,
+        tools: Mapping[str, Installer] | None = None,
     ) -> None:
-        """`packages` and `logs` are directories; `environ` is Mooring's own environment."""
+        """`packages` and `logs` are directories; `environ` is Mooring's own environment.
+
+        `tools` are pip and npm, unless others are given.
+        """
         self._packages = packages
         self._logs = logs
         self._clock = clock
         self._environment = installing(environ)
-        self._tools: dict[str, Installer] = {
-            "pypi": PypiInstaller(environ),
-            "npm": NpmInstaller(environ),
-        }
+        self._tools = tools or {"pypi": PypiInstaller(environ), "npm": NpmInstaller(environ)}
         self._flights: dict[Package, _Flight] = {}
         self._room = asyncio.Semaphore(AT_ONCE)
 
@@ -208,8 +224,7 @@ class Installs:
         )
 
     def _place(self, exact: Package) -> Path:
-        python = self._tools["pypi"].interpreter(exact) if exact.type == "pypi" else ""
-        return self._root(exact) / digest(exact, python)
+        return self._root(exact) / digest(exact, self._tools[exact.type].interpreter(exact))
 
     def _root(self, asked: Package) -> Path:
         root = self._packages / asked.type

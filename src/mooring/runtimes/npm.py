@@ -30,8 +30,8 @@ class NpmInstaller:
         self._path = environ.get("PATH", os.defpath)
 
     def interpreter(self, asked: Package) -> str:
-        """npm itself; raises NotFound where there is none."""
-        return self._tool("npm")
+        """None that would decide what is installed."""
+        return ""
 
     async def resolve(self, asked: Package, job: Job, *, whole: bool) -> str:
         """The version that the registry calls the newest of the tag; npm never picks an older."""

@@ -35,7 +35,7 @@ class RemoteRuntime:
         known = self._known.get(key)
         match action:
             case Start(workload=workload):
-                if known is not None and known.checksum == workload.checksum:
+                if known is not None:
                     return
                 url = workload.source.url
                 if url is None:
