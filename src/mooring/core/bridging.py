@@ -130,7 +130,7 @@ class Welcome:
         try:
             result = _members(reply)
             self.version = str(json.loads(result.pop("protocolVersion")))
-        except (LookupError, TypeError, AttributeError, RecursionError) as error:
+        except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
             raise ValueError(f"not an InitializeResult: {error}") from error
         members = (b"," + json.dumps(name).encode() + b":" + raw for name, raw in result.items())
         self._rest = b"".join(members)
@@ -168,7 +168,8 @@ def knows_stateless(reply: bytes) -> bool:
     if answer.result is not None:
         versions = answer.result.supportedVersions
         return any(isinstance(v, str) and v >= STATELESS.decode() for v in versions)
-    return answer.error is not None and answer.error.code in _STATELESS_ONLY
+    code = answer.error.code if answer.error is not None else 0
+    return isinstance(code, int) and code in _STATELESS_ONLY
 
 
 def failure(id: bytes | None, code: int, message: str, **details: Any) -> bytes:

@@ -130,8 +130,10 @@ class Link:
             if self.over:
                 raise Unavailable("ChildExited", "the server's process has ended")
             await self.channel.send(body)
-        except Unavailable:
+        except Unavailable as error:
             self.calls.pop(id, None)
+            if error.reason == "ChildExited" and not self.over and not self.unwanted:
+                self._exited()  # it lives, and closed its stdin: of no use any more
             raise
 
     async def ask(self, method: str, params: dict[str, Any], seconds: float) -> bytes:
@@ -239,13 +241,12 @@ class Link:
 
     def _odd(self, line: bytes) -> Stream | None:
         """What is no message: a batch is taken apart, noise is logged."""
-        messages = batch(line) if line.lstrip()[:1] == b"[" else []
-        if not messages:
-            self.log.line(line[:NOISE])
         full = None
-        for message in messages:
-            if message.lstrip()[:1] == b"{":
+        for message in batch(line) or [line]:
+            if message is not line and message.lstrip()[:1] == b"{":
                 full = self._take(message) or full
+            else:
+                self.log.line(message[:NOISE])
         return full
 
     # -- the end ----------------------------------------------------------------------------
@@ -255,8 +256,8 @@ class Link:
         self.unwanted = True
         await self.child.end(grace)
 
-    def _exited(self, _: asyncio.Future[Exit]) -> None:
-        """A descendant may hold its stdout open: what it says is of no use."""
+    def _exited(self, _: asyncio.Future[Exit] | None = None) -> None:
+        """Stops listening soon, even if it or a descendant holds its stdout open."""
         asyncio.get_running_loop().call_later(LAST_WORDS, self.channel.close)
 
     async def _farewell(self) -> Exit:
@@ -265,7 +266,7 @@ class Link:
         await asyncio.wait([self.child.exited], timeout=MUTE)
         if not self.child.exited.done():
             if not self.unwanted:
-                reason = "the server's process closed its output, and was ended"
+                reason = "the server's process closed its input or output, and was ended"
             self._fail_all(reason or "the session has ended")
             await self.child.end(GRACE)
         exit = await self.child.wait()

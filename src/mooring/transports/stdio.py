@@ -204,8 +204,8 @@ class PipeChannel:
 
     def heard(self, chunk: bytes) -> None:
         """Some bytes came; reading pauses if too many wait to be taken."""
-        lines = self._splitter.feed(chunk)
-        if not lines or self._ended:
+        lines = [] if self._ended else self._splitter.feed(chunk)
+        if not lines:
             return
         self._lines.extend(lines)
         self._backlog += len(chunk)
