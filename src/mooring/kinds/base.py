@@ -114,6 +114,7 @@ class ObjectMeta(Part):
     """Which object this is, and what the store knows of it."""
 
     name: Subdomain
+    """Unique within kind and namespace; a server or a group has at most 40 characters, no dots."""
     namespace: Namespace = "default"
     uid: str = ""
     """Given by the store when the object is made; another object of the same name has another."""
@@ -122,11 +123,15 @@ class ObjectMeta(Part):
     generation: int = 0
     """Counts changes of the spec, and nothing else."""
     creation_timestamp: datetime | None = None
+    """Given by the store."""
     deletion_timestamp: datetime | None = None
     """Set when deletion was asked for; the object stays until its finalizers are gone."""
     finalizers: tuple[QualifiedName, ...] = ()
+    """Who has something to end before the object may go."""
     labels: Mapping[QualifiedName, LabelValue] = Field(default_factory=dict)
+    """To select objects by."""
     annotations: Mapping[QualifiedName, str] = Field(default_factory=dict)
+    """Notes of people and programs."""
 
 
 def _named_by_label(metadata: ObjectMeta) -> ObjectMeta:
@@ -147,12 +152,16 @@ class Condition(Part):
     """One claim about an object, with the reason for it."""
 
     type: str
+    """What is claimed: `Ready`."""
     status: Literal["True", "False", "Unknown"]
     reason: str
+    """A CamelCase word for why."""
     message: str = ""
+    """A sentence for why."""
     last_transition_time: datetime
     """When `status` last changed; a new reason or message alone does not move it."""
     observed_generation: int = 0
+    """The generation of the spec that the claim is about."""
 
 
 class Object(Part):

@@ -37,8 +37,11 @@ class Event(Object):
     involved_object: Involved
     type: Literal["Normal", "Warning"] = "Normal"
     reason: str
+    """A CamelCase word for what happened."""
     message: str = ""
+    """A sentence for what happened."""
     source: EventSource = EventSource()
     count: int = Field(default=1, ge=1)
+    """How often it happened."""
     first_timestamp: datetime | None = None
     last_timestamp: datetime | None = None

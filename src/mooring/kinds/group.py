@@ -12,6 +12,7 @@ class GroupSpec(Part):
     """What is wanted."""
 
     description: str = ""
+    """What the group is for."""
 
 
 class GroupStatus(Part):
@@ -21,7 +22,9 @@ class GroupStatus(Part):
     """Names of the member servers, sorted."""
     server_count: int = 0
     ready_servers: int = 0
+    """Members whose phase is Ready."""
     observed_generation: int = 0
+    """The generation of the spec that this is about."""
 
 
 class MCPGroup(Object):

@@ -26,7 +26,9 @@ class Secret(Object):
     api_version: Literal["v1"] = "v1"
     kind: Literal["Secret"] = "Secret"
     type: str = "Opaque"
+    """As Kubernetes has it; it means nothing here."""
     immutable: bool = False
+    """Refuses every later change of the values."""
     data: Mapping[Key, str] = Field(default_factory=dict, repr=False)
     """Base64 text by key."""
     string_data: Mapping[Key, str] = Field(default_factory=dict, repr=False, exclude=True)

@@ -77,7 +77,9 @@ class SecretKeyRef(Part):
     """One key of a Secret in the server's namespace."""
 
     name: Subdomain
+    """The Secret."""
     key: str = Field(min_length=1)
+    """The key in it."""
 
 
 class EnvSource(RuledPart):
@@ -86,6 +88,7 @@ class EnvSource(RuledPart):
     exactly_one_of: ClassVar[tuple[str, ...]] = ("secretKeyRef", "env")
 
     secret_key_ref: SecretKeyRef | None = None
+    """A key of a Secret."""
     env: EnvName | None = None
     """A variable of Mooring's own environment."""
 
@@ -96,8 +99,11 @@ class EnvVar(RuledPart):
     exactly_one_of: ClassVar[tuple[str, ...]] = ("value", "valueFrom")
 
     name: EnvName
+    """What the variable is called."""
     value: str | None = None
+    """Its value as it is; may be empty."""
     value_from: EnvSource | None = None
+    """Where its value is kept; what is empty there counts as missing."""
 
 
 class ServerSpec(RuledPart):
@@ -106,27 +112,39 @@ class ServerSpec(RuledPart):
     keyed: ClassVar[Mapping[str, str]] = {"env": "name"}
 
     source: Source
+    """Where the server comes from."""
     args: tuple[str, ...] = ()
+    """Further arguments, behind those of the source; `$(PORT)` is the port of the instance."""
     working_directory: str | None = None
+    """Where the program starts; a directory of its own where none is named."""
     transport: Transport = "stdio"
+    """How the server speaks MCP."""
     path: str = Field(default="/mcp", pattern=URL_PATH)
     """Where the server's HTTP endpoint is (transport: streamable-http)."""
     port: int | None = Field(default=None, ge=1, le=65535)
     """A fixed port allows one instance; without it each instance is given a free one."""
     env: tuple[EnvVar, ...] = ()
+    """Variables of the environment; nothing else of Mooring's own is passed on."""
     replicas: int = Field(default=1, ge=0, le=100)
+    """How many instances are wanted; 0 stops the server."""
     isolation: Isolation = "shared"
     """stdio only: one child for all sessions, or one for each."""
     max_children: int = Field(default=50, ge=1, le=1000)
+    """Sessions that may be open at once on one instance (isolation: session)."""
     idle_seconds: int = Field(default=900, ge=1)
     """After so long without a request a session's own child is ended (isolation: session)."""
     spares: int = Field(default=0, ge=0, le=20)
     """Children kept started for sessions to come (isolation: session)."""
     eras: Eras = "auto"
+    """Which era of MCP the server is spoken to in; auto asks it."""
     group: Name | None = None
+    """The MCPGroup that it belongs to."""
     drain_seconds: int = Field(default=30, ge=0, le=3600)
+    """How long a leaving instance keeps its open sessions."""
     install_timeout_seconds: int = Field(default=300, ge=1, le=3600)
+    """How long the installation of a package may take."""
     handshake_timeout_seconds: int = Field(default=60, ge=1, le=3600)
+    """How long a started instance may take until it answers."""
 
     @classmethod
     def broken_rules(cls, given: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
@@ -149,11 +167,15 @@ class InstanceStatus(Part):
     checksum: str = ""
     """Of the workload that it runs."""
     era: Literal["", "session", "stateless"] = ""
+    """The era of MCP that it speaks, once that is known."""
     state: State = "Pending"
+    """How far it has come."""
     health: Health = "unknown"
+    """What is believed of it while it runs."""
     reason: str = ""
     """Why it is not ready, as a CamelCase word: `HandshakeFailed`, `CannotInstall`."""
     message: str = ""
+    """The same in a sentence; what the server itself said is kept word for word."""
     restarts: int = 0
     """How often it was started again after it had been ready."""
     crashes: int = 0
@@ -164,6 +186,7 @@ class InstanceStatus(Part):
     """Attempts since it was last ready."""
     last_attempt_at: datetime | None = None
     next_retry_at: datetime | None = None
+    """Until then it is left alone, unless its spec or a secret of it changes."""
     since: datetime | None = None
     """When it entered this state."""
 
@@ -174,6 +197,7 @@ class Resolved(Part):
     package: str
     version: str
     hash: str = ""
+    """Of what was installed."""
 
 
 class ServerStatus(Part):
@@ -182,19 +206,25 @@ class ServerStatus(Part):
     keyed: ClassVar[Mapping[str, str]] = {"conditions": "type", "instances": "name"}
 
     phase: Phase = "Pending"
+    """In one word."""
     message: str = ""
     """One sentence, the same in CLI, API and console."""
     conditions: tuple[Condition, ...] = ()
+    """Claims with reasons; `Ready` is always there."""
     instances: tuple[InstanceStatus, ...] = ()
     """Sorted by name."""
     ready_instances: int = 0
+    """Instances that new sessions go to."""
     replicas: int = 0
     """As many as are wanted; repeated here for tables."""
     url: str = ""
     """Where clients find it."""
     checksum: str = ""
+    """Of the workload that is wanted."""
     resolved: Resolved | None = None
+    """What an unpinned package turned out to be."""
     observed_generation: int = 0
+    """The generation of the spec that this is about."""
 
 
 class MCPServer(Object):
