@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -297,6 +297,14 @@ def children_of(pid: int) -> list[int]:
                 if int(stat[stat.rindex(b")") + 2 :].split()[1]) == pid:
                     found.append(int(name))
     return found
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Returns once it is so; looks often, and not for ever."""
+    clock = SystemClock()
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await clock.sleep(0.002)
 
 
 async def output(child: Child) -> bytes:

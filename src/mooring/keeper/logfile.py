@@ -109,21 +109,22 @@ class LogFile:
         """Hands what waits to the thread, unless it is busy with this file."""
         if self._writing is not None or not self._waiting:
             return
-        if self._dropped:
-            remark = logline.mark(self._clock.now(), logline.DROPPED, self._dropped, "lines")
-            self._waiting, self._dropped = self._waiting + remark, 0
         batch, self._waiting = bytes(self._waiting), bytearray()
+        at_stake = batch.count(b"\n") + self._dropped
+        if self._dropped:
+            batch += logline.mark(self._clock.now(), logline.DROPPED, self._dropped, "lines")
+            self._dropped = 0
         loop = asyncio.get_running_loop()
         self._writing = loop.run_in_executor(self._thread, _append, self._path, batch, self._size)
-        self._writing.add_done_callback(lambda done: self._done(done, batch))
+        self._writing.add_done_callback(lambda done: self._done(done, at_stake))
 
-    def _done(self, written: asyncio.Future[int], batch: bytes) -> None:
+    def _done(self, written: asyncio.Future[int], at_stake: int) -> None:
         self._writing = None
         if written.cancelled():
             return
         error = written.exception()
         if error is not None:
-            self._dropped += batch.count(b"\n")
+            self._dropped += at_stake
             self._complain(error)
         self._next()
 
