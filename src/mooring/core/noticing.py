@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from mooring.core import backoff
 from mooring.core.events import Happening
 from mooring.core.printable import printable
-from mooring.core.rows import LIVE, UPCOMING, enter
+from mooring.core.rows import LIVE, UPCOMING, WAITING, enter
 from mooring.core.sentence import ending
 from mooring.core.workload import Ended, Observed
 from mooring.core.world import Belief
@@ -55,7 +55,7 @@ def notice(
         return _lost(row, moment.now)
     if seen.state == "stopping":
         return _stopping(row, belief, moment)
-    fresh = seen.uid != row.uid
+    fresh = _is_attempt(row, seen)
     if fresh:
         row = _adopted(row, seen, moment.now)
     if seen.state == "installing":
@@ -79,6 +79,15 @@ def failed(row: InstanceStatus, reason: str, message: str, now: datetime) -> Not
         next_retry_at=now + timedelta(seconds=backoff.retry(row.attempt_count)),
     )
     return Noticed(waiting, (Happening(reason, f"{row.name}: {text}", warning=True),))
+
+
+def _is_attempt(row: InstanceStatus, seen: Observed) -> bool:
+    """Whether this instance was started since the row was last looked at.
+
+    Remote servers have the same uid at every start.
+    """
+    began = row.state in WAITING and seen.state in ("installing", "running")
+    return began or seen.uid != row.uid
 
 
 def _adopted(row: InstanceStatus, seen: Observed, now: datetime) -> InstanceStatus:
@@ -111,7 +120,6 @@ def _lost(row: InstanceStatus, now: datetime) -> Noticed:
         row,
         "Pending",
         now,
-        address="",
         health="unknown",
         reason="Lost",
         message="it was gone, and is started again",

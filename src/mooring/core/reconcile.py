@@ -83,6 +83,8 @@ class _Step:
         """Brings every staying row up to what is seen and believed."""
         for row in self._staying():
             seen = self.seen.get(row.name)
+            if seen is None and self._only_remembered(row):
+                continue
             belief = self.world.beliefs.get(seen.uid) if seen else None
             noticed = notice(row, seen, belief, self.moment)
             self.rows[row.name] = noticed.row
@@ -91,6 +93,19 @@ class _Step:
                 self._stop(seen, noticed.row.reason)
         for row in self._staying():
             self._overtake(row)
+
+    def _only_remembered(self, row: InstanceStatus) -> bool:
+        """Whether a remote server is meant, which a restart of Mooring does to nothing.
+
+        What is known of it holds; the runtime is told of it again, under the same uid.
+        """
+        target = self.world.target
+        if isinstance(target, Complaint) or target.source.url is None:
+            return False
+        if row.state != "Ready" or row.checksum != target.checksum:
+            return False
+        self.actions.append(Start(self.server.ref, row.name, target))
+        return True
 
     def _overtake(self, row: InstanceStatus) -> None:
         """An instance that never served is not waited for when the workload has changed."""

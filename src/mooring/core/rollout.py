@@ -38,7 +38,7 @@ def balance(
     allowed = wanted + (1 if old and not settled else 0)
     surplus = len(rows) - allowed
     if surplus > 0:
-        return Balance(_first_to_go(rows, old)[:surplus])
+        return Balance(_first_to_go(rows, old, wanted)[:surplus])
     surges = bool(old) and settled and len(rows) == wanted
     return Balance(coming=1 if surges else max(0, wanted - len(rows)))
 
@@ -49,12 +49,21 @@ def outdated(row: InstanceStatus, checksum: str) -> bool:
 
 
 def _first_to_go(
-    rows: Sequence[InstanceStatus], old: Sequence[InstanceStatus]
+    rows: Sequence[InstanceStatus], old: Sequence[InstanceStatus], wanted: int
 ) -> tuple[InstanceStatus, ...]:
-    """Outdated ones first, then those that do not serve, then the highest numbers."""
-    return tuple(
-        sorted(rows, key=lambda row: (row not in old, row.state == "Ready", -_number(row.name)))
-    )
+    """Outdated ones first, then those that do not serve, then the highest numbers.
+
+    As long as others can go, none goes that is needed for as many to serve as are wanted.
+    """
+    ranked = sorted(rows, key=lambda row: (row not in old, _serves(row), -_number(row.name)))
+    spare = max(0, sum(map(_serves, rows)) - wanted)
+    serving = [row for row in ranked if _serves(row)]
+    needed = serving[spare:]
+    return (*(row for row in ranked if row not in needed), *needed)
+
+
+def _serves(row: InstanceStatus) -> bool:
+    return standing(row) != "out"
 
 
 def _number(name: str) -> int:

@@ -13,6 +13,8 @@ from mooring.kinds.server import InstanceStatus, State
 LIVE: tuple[State, ...] = ("Installing", "Starting", "Ready")
 """States of an instance that is up, or on its way up."""
 UPCOMING: tuple[State, ...] = ("Installing", "Starting")
+WAITING: tuple[State, ...] = ("Pending", "Restarting", "CrashLoopBackOff")
+"""States of an instance that is down, and not for a failed attempt."""
 
 
 def enter(row: InstanceStatus, state: State, now: datetime, **changes: Any) -> InstanceStatus:
