@@ -5,9 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from support.bridging import MODERN, Client, Events, Scene, scene
-
-KEY = "io.modelcontextprotocol/"
+from support.bridging import KEY, MODERN, Client, Events, Scene, scene
 
 
 async def listening(client: Client, id: Any) -> Events:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from servers.toy import VERSION, Leave, Toy
+from servers.toy import KEY, VERSION, Leave, Toy
 
 from mooring.clock import Clock, SystemClock
 from mooring.core.address import Address
@@ -159,6 +159,8 @@ class Client:
         self._turn = 0
         self.era = era
         self.session = b""
+        self.meta: Message = {}
+        """Sent in the `_meta` of every request."""
         self.headers: dict[bytes, bytes] = {}
         if era == "stateless":
             self.headers[b"mcp-protocol-version"] = MODERN.encode()
@@ -212,7 +214,7 @@ class Client:
         self._turn += 1
         params = params or {}
         if self.era == "stateless":
-            meta = {"io.modelcontextprotocol/protocolVersion": MODERN}
+            meta = {KEY + "protocolVersion": MODERN} | self.meta
             params = params | {"_meta": meta | params.get("_meta", {})}
         number = self._turn if id is None else id
         return {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
@@ -289,15 +291,9 @@ class Scene:
 
 
 def spec_of(*words: str, **fields: Any) -> SlotSpec:
-    return SlotSpec(
-        uid="u",
-        instance="default/toy-0",
-        server="default/toy",
-        checksum="c",
-        argv=(sys.executable, "-S", "-E", str(TOY), *words),
-        env={},
-        **fields,
-    )
+    toy = (sys.executable, "-S", "-E", str(TOY), *words)
+    names = {"uid": "u", "instance": "default/toy-0", "server": "default/toy", "checksum": "c"}
+    return SlotSpec(**({"argv": toy, "env": {}} | names | fields))
 
 
 @contextlib.asynccontextmanager
@@ -325,10 +321,10 @@ async def scene(
 
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         bridge = Bridge(spec, spawn, clock, noise, tasks)
+        await bridge.start()
         listening = socket.create_server(("127.0.0.1", 0))
         port = listening.getsockname()[1]
         server = HttpServer(bridge.handle)
-        await bridge.start()
         await server.listen(listening)
         pool = Pool()
         stage = Scene(bridge, noise, pool, Address("127.0.0.1", port, "/i/u"))
