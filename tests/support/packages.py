@@ -70,11 +70,12 @@ class Registry:
 
     def __init__(self) -> None:
         self.url = ""
-        self.asked: list[str] = []
         self.failing = 0
         """The status of every answer, unless 0."""
         self.held: threading.Event | None = None
         """Tarballs wait for it."""
+        self.reached = threading.Event()
+        """A tarball was asked for."""
         self._tarballs: dict[str, bytes] = {}
         self._versions: dict[str, dict[str, Any]] = {}
 
@@ -89,10 +90,10 @@ class Registry:
         self._versions.setdefault(name, {})[version] = {**manifest, "dist": dist}
 
     def answer(self, path: str) -> tuple[int, bytes]:
-        self.asked.append(path)
         if self.failing:
             return self.failing, b"{}"
         if path in self._tarballs:
+            self.reached.set()
             if self.held is not None:
                 self.held.wait(10)
             return 200, self._tarballs[path]
@@ -101,7 +102,8 @@ class Registry:
         if versions is None:
             return 404, b'{"error": "Not found"}'
         tags = {"latest": next(reversed(versions))}
-        return 200, json.dumps({"name": name, "dist-tags": tags, "versions": versions}).encode()
+        document = {"_id": name, "name": name, "dist-tags": tags, "versions": versions}
+        return 200, json.dumps(document).encode()
 
 
 @contextmanager

@@ -100,9 +100,11 @@ def _document(path: Path) -> dict[str, Any]:
 
 def _programs(manifest: Mapping[str, Any], inside: str) -> dict[str, str]:
     """`bin` of a package.json: a path for the one program, or names with paths."""
-    programs = manifest.get("bin", {})
+    programs = manifest.get("bin")
     if isinstance(programs, str):
         programs = {inside.rpartition("/")[2]: programs}
+    if not isinstance(programs, dict):
+        return {}
     return {
         name: os.path.normpath(f"{inside}/{path}")
         for name, path in sorted(programs.items())
