@@ -103,13 +103,18 @@ def _events(text: str) -> Iterator[yaml.Event]:
         raise _Unreadable("holds a character that YAML does not allow", _mark_at(before)) from None
     except yaml.MarkedYAMLError as error:
         place = error.problem_mark or error.context_mark
-        mark = _mark(place) if place else Mark(1, 1)
+        mark = _within(text, _mark(place) if place else Mark(1, 1))
         raise _Unreadable(f"is not valid YAML: {error.problem}", mark, _hint(text, mark)) from None
 
 
+def _within(text: str, mark: Mark) -> Mark:
+    """A mark that is in the text: what is missing at its end is marked behind it."""
+    lines = text.splitlines() or [""]
+    return mark if mark.line <= len(lines) else Mark(len(lines), len(lines[-1]) + 1)
+
+
 def _hint(text: str, mark: Mark) -> str:
-    lines = text.splitlines()
-    line = lines[mark.line - 1] if mark.line <= len(lines) else ""
+    line = (text.splitlines() or [""])[mark.line - 1]
     if "\t" in line[: len(line) - len(line.lstrip())]:
         return "indent with spaces; YAML allows no tabs"
     if line.count(": ") > 1:
@@ -242,7 +247,7 @@ class _Reader:
             return None
         try:
             return read(event.value)
-        except ValueError:
+        except (ValueError, KeyError):
             self._flaw(place, "cannot be read as what its tag or its form says", event)
             return None
 

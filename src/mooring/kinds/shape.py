@@ -6,7 +6,7 @@ what is validated.
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -24,6 +24,11 @@ def inner(annotation: Any) -> type[Part] | None:
     if isinstance(annotation, type) and issubclass(annotation, Part):
         return annotation
     return next(filter(None, map(inner, get_args(annotation))), None)
+
+
+def is_list(annotation: Any) -> bool:
+    """Whether an annotation is `tuple[X, ...]`, or that or None."""
+    return get_origin(annotation) is tuple or any(map(is_list, get_args(annotation)))
 
 
 def piece_at(root: type[Part], place: Place) -> type[Part] | None:

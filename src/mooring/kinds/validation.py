@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from mooring.kinds.base import Object, Part, Place, RuledPart
 from mooring.kinds.complaint import Complaint, did_you_mean, path_of, printable, type_of
 from mooring.kinds.registry import BY_NAME, SECRET, Kind
-from mooring.kinds.shape import fields, inner
+from mooring.kinds.shape import fields, inner, is_list
 from mooring.kinds.wording import complaint
 
 DEPTH = 64
@@ -93,25 +94,33 @@ def _tidied(
     part: type[Part], given: Mapping[str, Any], place: Place, complaints: list[Complaint]
 ) -> dict[str, Any]:
     """A piece without its null fields; the rules that it breaks are added to the complaints."""
-    tidy: dict[str, Any] = {}
-    for name, value in given.items():
-        field = fields(part).get(name)
-        below = inner(field.annotation) if field else None
-        here = (*place, name)
-        if value is None:
-            continue
-        if below and isinstance(value, Mapping):
-            value = _tidied(below, value, here, complaints)
-        elif below and isinstance(value, list):
-            value = [
-                _tidied(below, row, (*here, index), complaints) if isinstance(row, Mapping) else row
-                for index, row in enumerate(value)
-            ]
-        tidy[name] = value
+    tidy = {
+        name: _tidied_field(fields(part).get(name), value, (*place, name), complaints)
+        for name, value in given.items()
+        if value is not None
+    }
     if issubclass(part, RuledPart):
         broken = part.broken_rules(tidy)
         complaints.extend(Complaint(path_of((*place, *at)), sentence) for at, sentence in broken)
     return tidy
+
+
+def _tidied_field(
+    field: FieldInfo | None, value: Any, place: Place, complaints: list[Complaint]
+) -> Any:
+    """What a field holds, tidied where pieces are in it."""
+    below = inner(field.annotation) if field else None
+    if field is None or below is None:
+        return value
+    if not is_list(field.annotation):
+        mapped = isinstance(value, Mapping)
+        return _tidied(below, value, place, complaints) if mapped else value
+    if not isinstance(value, list):
+        return value
+    return [
+        _tidied(below, row, (*place, index), complaints) if isinstance(row, Mapping) else row
+        for index, row in enumerate(value)
+    ]
 
 
 def _unsound(value: Any, place: Place) -> Iterator[Complaint]:
