@@ -9,6 +9,7 @@ socket left behind, which there is only if keeper and inits were all killed with
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import os
 import signal
@@ -53,8 +54,10 @@ class Ladder:
 
     def leaf(self) -> str:
         """A new directory for the next child's cgroup; empty on the other rungs. OSError."""
-        if self.rung != "cgroup" or self._cgroup is None:
+        if self.rung != "cgroup":
             return ""
+        if self._cgroup is None:
+            raise OSError(errno.ENOENT, "no cgroups of version 2 are mounted")
         self._number += 1
         leaf = self._cgroup / f"{os.getpid()}-{self._number}"
         leaf.mkdir(parents=True, exist_ok=True)
