@@ -49,6 +49,7 @@ FAMILIES: Mapping[str, Mapping[str, tuple[int, str]]] = MappingProxyType(
             "StaleVersion": (409, "The object was changed since it was read; read it again."),
         },
         "Unavailable": {
+            "AnswerUnreadable": (503, "A server answered with what is no message, or too long."),
             "CannotInstall": (503, "The package of a server could not be installed."),
             "CannotStart": (503, "The program of a server could not be started."),
             "CannotStop": (503, "A program of Mooring's own does not end."),
