@@ -88,3 +88,9 @@ class Call:
         """A JSON-RPC error for this request."""
         code = _CODES.get(reason, INVALID_REQUEST if self.outcome == "refused" else UNAVAILABLE)
         return failure(self.id, code, message, reason=reason, **more)
+
+
+def refusal(status: int, message: str) -> tuple[Headers, bytes]:
+    """How the HTTP server words what it refuses by itself."""
+    reason = {413: "BodyTooLarge", 431: "HeadTooLarge"}.get(status, "BadRequest")
+    return JSON, failure(None, INVALID_REQUEST, message, reason=reason)

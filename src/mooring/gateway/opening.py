@@ -22,7 +22,7 @@ class _Result(msgspec.Struct):
 
 class _Message(msgspec.Struct):
     result: _Result | None = None
-    error: msgspec.Raw | None = None
+    error: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _DECODE = msgspec.json.Decoder(_Message).decode
@@ -77,6 +77,6 @@ def _version(message: bytes, asked: str) -> str | None:
         told = _DECODE(message)
     except (msgspec.DecodeError, RecursionError):
         return asked
-    if told.error is not None:
+    if bytes(told.error) != b"null":
         return None
     return asked if told.result is None else told.result.protocolVersion

@@ -60,6 +60,8 @@ async def pass_on(call: Call, answer: Answer, reply: Reply, extra: Headers = ())
     whole = answer.whole
     if call.sheltered and (answer.status >= 500 or answer.status == 429):
         _shelter(call, answer)
+    elif 300 <= answer.status < 400:
+        unreadable(call, answer)
     elif answer.type == SSE:
         await _events(call, answer, extra)
     elif whole is not None and (answer.type == JSON or not whole):

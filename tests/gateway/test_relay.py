@@ -1,0 +1,197 @@
+"""Answers on their way back: streams, documents, and streams that break."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from support.fronting import eventually
+from support.standin import JSON, SSE, message, result
+
+
+def streaming(*pieces: bytes, cut: bool = False) -> Any:
+    async def behaviour(exchange: Any) -> None:
+        exchange.start(200, (SSE, (b"cache-control", b"no-cache, no-transform")))
+        for piece in pieces:
+            await exchange.write(piece)
+        if cut:
+            exchange.abort()
+        else:
+            exchange.finish()
+
+    return behaviour
+
+
+NOTE = b'event: message\r\ndata: {"jsonrpc":"2.0","method":"notifications/progress"}\r\n\r\n'
+ANSWER = b"event: message\r\ndata: " + result(2, ok=True) + b"\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (NOTE + ANSWER,),
+        (NOTE, ANSWER),
+        (b": ping\n\n", NOTE[:20], NOTE[20:] + ANSWER[:7], ANSWER[7:]),
+        (b"\xef\xbb\xbf" + ANSWER.replace(b"\r\n", b"\r"),),
+        (ANSWER, NOTE),
+        (b"id: 1\nretry: 5\ndata:\n\n", b"id: 2\n" + ANSWER.replace(b"\r\n", b"\n")),
+        (b"unknown: field\n" + ANSWER,),
+        (b"data: {\n" + b'data: "jsonrpc":"2.0","id":2,"result":{}}\n\n',),
+    ],
+)
+def test_a_stream_arrives_byte_for_byte(world: Any, run: Any, pieces: tuple[bytes, ...]) -> None:
+    async def story() -> None:
+        async with world() as w:
+            w.standins["notes"][0].behaviour = streaming(*pieces)
+            said = await w.call()
+            assert said.body == b"".join(pieces)
+            assert said.headers[b"content-type"] == b"text/event-stream"
+            assert said.headers[b"cache-control"] == b"no-cache, no-transform"
+            assert said.headers[b"x-content-type-options"] == b"nosniff"
+
+    run(story())
+
+
+def test_an_event_is_passed_on_when_it_comes(world: Any, run: Any) -> None:
+    async def story() -> None:
+        async with world() as w:
+            standin = w.standins["notes"][0]
+
+            async def talking(exchange: Any) -> None:
+                exchange.start(200, (SSE,))
+                for _ in range(3):
+                    await exchange.write(NOTE)
+                    await standin.proceed.wait()
+                    standin.proceed.clear()
+                await exchange.write(ANSWER)
+                exchange.finish()
+
+            standin.behaviour = talking
+            body = message("tools/call", 2)
+            reader, writer = await w.raw(
+                b"POST /servers/notes/mcp HTTP/1.1\r\nHost: HOST\r\nContent-Type: application/json"
+                b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+            )
+            for _ in range(3):
+                await reader.readuntil(NOTE)
+                standin.proceed.set()
+            await reader.readuntil(ANSWER)
+            writer.close()
+
+    run(story())
+
+
+@pytest.mark.parametrize("cut", [True, False])
+@pytest.mark.parametrize("pieces", [(), (NOTE,), (NOTE, b"data: hal"), (NOTE + ANSWER[:30],)])
+def test_a_stream_that_leaves_the_client_waiting_gets_one_more_event(
+    world: Any, run: Any, cut: bool, pieces: tuple[bytes, ...]
+) -> None:
+    async def story() -> None:
+        async with world() as w:
+            session = await w.open()
+            w.standins["notes"][0].behaviour = streaming(*pieces, cut=cut)
+            said = await w.call(session=session)
+            whole = b"".join(p for p in pieces if cut is False or p is NOTE)
+            last = said.body.rstrip().rsplit(b"data: ", 1)[1]
+            told = json.loads(last)
+            assert told["id"] == 2
+            assert told["error"]["data"]["reason"] == "UpstreamReset"
+            assert "whether the request ran is unknown" in told["error"]["message"]
+            if cut and len(pieces) < 2 and pieces != (NOTE + ANSWER[:30],):
+                assert said.body.startswith(whole)
+            assert (await w.call(session=session)).status == 200  # the session goes on
+
+    run(story())
+
+
+@pytest.mark.parametrize("cut", [True, False])
+@pytest.mark.parametrize(
+    "pieces", [(b"id: 7\nretry: 10\ndata:\n\n",), (ANSWER,), (ANSWER, b": ping\n\n")]
+)
+def test_a_stream_that_can_be_resumed_or_has_answered_gets_none(
+    world: Any, run: Any, cut: bool, pieces: tuple[bytes, ...]
+) -> None:
+    async def story() -> None:
+        async with world() as w:
+            w.standins["notes"][0].behaviour = streaming(*pieces, cut=cut)
+            assert (await w.call()).body == b"".join(pieces)
+
+    run(story())
+
+
+def test_a_long_event_passes_in_pieces(world: Any, run: Any) -> None:
+    async def story() -> None:
+        async with world() as w:
+            long = b"data: " + result(2, text="x" * (3 << 20)) + b"\n\n"
+            w.standins["notes"][0].behaviour = streaming(long)
+            assert (await w.call()).body == long
+
+    run(story())
+
+
+def test_a_document_that_is_cut_is_cut_for_the_client_too(world: Any, run: Any) -> None:
+    async def story() -> None:
+        async with world() as w:
+
+            async def cutting(exchange: Any) -> None:
+                exchange.start(200, (JSON,))
+                await exchange.write(b"[" * 100_000)
+                exchange.abort()
+
+            w.standins["notes"][0].behaviour = cutting
+            with pytest.raises(Exception, match="connection"):
+                await w.call()
+
+    run(story())
+
+
+def test_a_document_in_chunks_arrives_whole(world: Any, run: Any) -> None:
+    async def story() -> None:
+        async with world() as w:
+
+            async def chunked(exchange: Any) -> None:
+                exchange.start(200, (JSON,))
+                for piece in (b'{"jsonrpc":"2.0",', b'"id":2,"result"', b":{}}"):
+                    await exchange.write(piece)
+                exchange.finish()
+
+            w.standins["notes"][0].behaviour = chunked
+            assert (await w.call()).json == {"jsonrpc": "2.0", "id": 2, "result": {}}
+
+    run(story())
+
+
+def test_a_slow_reader_slows_its_server_and_nobody_else(world: Any, run: Any) -> None:
+    async def story() -> None:
+        async with world() as w:
+            standin = w.standins["notes"][0]
+            written = 0
+
+            async def pouring(exchange: Any) -> None:
+                nonlocal written
+                if b"pour" not in exchange.request.body:
+                    await standin.serve(exchange)
+                    return
+                exchange.start(200, (SSE,))
+                for _ in range(4000):
+                    await exchange.write(b"data: " + b"x" * 10_000 + b"\n\n")
+                    written += 10_000
+                exchange.finish()
+
+            standin.behaviour = pouring
+            body = message("pour", 2)
+            reader, writer = await w.raw(
+                b"POST /servers/notes/mcp HTTP/1.1\r\nHost: HOST\r\nContent-Type: application/json"
+                b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+            )
+            await reader.readuntil(b"\n\n")
+            stuck = -1
+            while stuck != written:  # until nothing moves any more
+                stuck = written
+                assert (await w.call()).status == 200
+                await asyncio.wait_for(eventually(lambda: True), 1)
+            assert written < 30_000_000
+            writer.transport.abort()
+            await eventually(lambda: standin.gone.is_set() or written == 40_000_000)
+
+    run(story())
