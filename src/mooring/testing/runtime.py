@@ -78,6 +78,11 @@ class FakeRuntime:
         finally:
             self._listeners.remove(news)
 
+    def tell(self, ref: Ref) -> None:
+        """Says that something changed about a server."""
+        for news in self._listeners:
+            news.put_nowait(ref)
+
     def behaviour(self, ref: Ref) -> Behaviour:
         """What becomes of this server's instances from now on; the test changes it."""
         return self._behaviours.setdefault(ref, Behaviour())
@@ -99,7 +104,7 @@ class FakeRuntime:
     def ended(self, ref: Ref, name: str) -> None:
         """An instance is gone: it has stopped at last, or was lost."""
         self._instances.pop((ref, name), None)
-        self._tell(ref)
+        self.tell(ref)
 
     def _start(self, ref: Ref, name: str, workload: Workload) -> None:
         before = self._instances.get((ref, name))
@@ -134,11 +139,7 @@ class FakeRuntime:
 
     def _set(self, ref: Ref, observed: Observed) -> None:
         self._instances[ref, observed.name] = observed
-        self._tell(ref)
-
-    def _tell(self, ref: Ref) -> None:
-        for news in self._listeners:
-            news.put_nowait(ref)
+        self.tell(ref)
 
     def _check(self) -> None:
         if self.away:
