@@ -31,6 +31,9 @@ SIDE_BY_SIDE = 64
 """Objects looked at at the same time."""
 RESYNC = 60.0
 """Seconds between looks at everything."""
+AT_ONCE = 16
+"""Objects of such a look that are asked for in one go, so that requests are not held up."""
+BREATH = 0.05
 
 
 class Controllers:
@@ -125,8 +128,10 @@ class Controllers:
         failures = 0
         while True:
             try:
-                await self._ask_for_all(queue)
-                async for ref in self._runtime.changes():
+                changes = self._runtime.changes()  # first: nothing is to fall between
+                for ref in await self._all():
+                    queue.add(ref)
+                async for ref in changes:
                     failures = 0
                     queue.add(ref)
             except MooringError as error:
@@ -138,16 +143,16 @@ class Controllers:
         while True:
             await self._clock.sleep(RESYNC)
             try:
-                await self._ask_for_all(queue)
+                for number, ref in enumerate(await self._all(), 1):
+                    queue.add(ref)
+                    if number % AT_ONCE == 0:
+                        await self._clock.sleep(BREATH)
             except MooringError as error:
                 telemetry.event("instances.unseen", logging.WARNING, error=error.message)
 
-    async def _ask_for_all(self, queue: Queue) -> None:
+    async def _all(self) -> list[Ref]:
         """Every server that is declared, and every one that has instances all the same."""
-        for ref in self._servers:
-            queue.add(ref)
-        for ref in await self._runtime.owners():
-            queue.add(ref)
+        return sorted({*self._servers, *await self._runtime.owners()})
 
 
 class _Worker:
