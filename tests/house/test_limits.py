@@ -21,8 +21,8 @@ ARCHITECTURE_LINES = 250
 
 BANNED_WORDS = {"manager", "service", "helper", "util", "utils", "common", "misc", "wrapper",
                 "info", "data"}  # fmt: skip
-ALLOWED_NAMES = {"data", "data_dir", "_default_data_dir"}
-"""Names that are not ours to choose: a Secret's `data`, an event's `data:`, and the setting."""
+ALLOWED_NAMES = {"data", "data_dir", "data_received", "_default_data_dir"}
+"""Names that are not ours to choose: of Kubernetes, of asyncio, and the setting."""
 
 
 def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:

@@ -1,6 +1,6 @@
 """Files, whole: every complaint at once with its line, and nothing applied where there is one.
 
-    POST   /apis/view.mooring.dev/v1alpha1/manifests?filename=&namespace=&dryRun=All
+    POST   /apis/view.mooring.dev/v1alpha1/manifests?filename=&directory=&namespace=&dryRun=All
     DELETE the same: deletes what the file declares
 
 The body is the text of the file. Each object of the answer says what became of it: `created`,
@@ -58,7 +58,8 @@ class Manifests:
     async def _declared(self, request: Request) -> tuple[Declared, ...]:
         query = request.query_params
         filename = query.get("filename", "")
-        manifest = read(await text(request), filename, query.get("namespace") or "default")
+        namespace = query.get("namespace") or "default"
+        manifest = read(await text(request), filename, namespace, query.get("directory", ""))
         complaints = list(manifest.complaints)
         complaints += [
             replace(not_declared(ref.kind), object=str(ref), source=filename, line=each.line)

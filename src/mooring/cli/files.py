@@ -33,6 +33,8 @@ class File:
 
     name: str
     text: bytes
+    directory: str
+    """Absolute path of the directory that it is in."""
 
 
 def read(filenames: Sequence[str]) -> list[File]:
@@ -56,6 +58,7 @@ def post(
     for file in files:
         query = {
             "filename": file.name,
+            "directory": file.directory,
             "namespace": namespace,
             "dryRun": "All" if dry_run else None,
         }
@@ -91,14 +94,18 @@ def mind_failures(rows: Iterable[Row]) -> None:
 
 def _read(name: str) -> list[File]:
     if name == "-":
-        return [File("stdin", sys.stdin.buffer.read())]
+        return [File("stdin", sys.stdin.buffer.read(), str(Path.cwd()))]
     path = Path(name)
     try:
         if not path.is_dir():
-            return [File(name, path.read_bytes())]
+            return [_file(path)]
         found = sorted(each for each in path.iterdir() if each.suffix in SUFFIXES)
         if not found:
             raise Failure(f"{name} holds no manifests ({', '.join(SUFFIXES)})", FAILED)
-        return [File(str(each), each.read_bytes()) for each in found]
+        return [_file(each) for each in found]
     except OSError as error:
         raise Failure(f"cannot read {error.filename or name}: {error.strerror}", FAILED) from None
+
+
+def _file(path: Path) -> File:
+    return File(str(path), path.read_bytes(), str(path.parent.absolute()))

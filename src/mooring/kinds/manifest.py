@@ -4,8 +4,9 @@
 the object; nothing of a file with complaints should be applied.
 """
 
+import posixpath
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mooring.kinds.base import Object
@@ -23,9 +24,9 @@ class Declared:
     """One object of a manifest."""
 
     object: Object
-    document: Mapping[str, Any]
-    """As it was written, which tells what was left to its default."""
-    line: int
+    document: Mapping[str, Any] = field(repr=False)
+    """As it was written, which tells what was left to its default; a Secret's is in the clear."""
+    line: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +58,12 @@ class _Found:
         return self.placed.at((self.prefix + path).rstrip("."))
 
 
-def read(text: str, source: str, namespace: str = "default") -> Manifest:
+def read(text: str, source: str, namespace: str = "default", directory: str = "") -> Manifest:
     """The objects that `text` declares, and what is wrong with it.
 
     `source` is what the file is called in complaints. Objects that name no namespace are put
-    into `namespace`.
+    into `namespace`. A relative `spec.workingDirectory` is relative to `directory`, the absolute
+    path of the one that the file is in.
     """
     declared: list[Declared] = []
     complaints: list[Complaint] = []
@@ -69,9 +71,10 @@ def read(text: str, source: str, namespace: str = "default") -> Manifest:
         if isinstance(found, Complaint):
             complaints.append(found)
             continue
-        made = parse(_placed_in(namespace, found.value))
+        document = _located(directory, found.value)
+        made = parse(_placed_in(namespace, document))
         if isinstance(made, Object):
-            declared.append(Declared(made, found.value, found.mark().line))
+            declared.append(Declared(made, document, found.mark().line))
         else:
             complaints.extend(_at(found, each) for each in made)
     complaints.extend(_twice(declared))
@@ -122,6 +125,16 @@ def _placed_in(namespace: str, value: Any) -> Any:
     if not isinstance(metadata, dict) or metadata.get("namespace") is not None:
         return value
     return {**value, "metadata": {**metadata, "namespace": namespace}}
+
+
+def _located(directory: str, value: Any) -> Any:
+    """The document with an absolute working directory, where it names a relative one."""
+    spec = value.get("spec") if isinstance(value, dict) else None
+    wanted = spec.get("workingDirectory") if isinstance(spec, dict) else None
+    if not directory or not isinstance(wanted, str) or not wanted or wanted.startswith("/"):
+        return value
+    whole = posixpath.normpath(posixpath.join(directory, wanted))
+    return {**value, "spec": {**spec, "workingDirectory": whole}}
 
 
 def _at(found: _Found, complaint: Complaint) -> Complaint:

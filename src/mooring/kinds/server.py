@@ -115,8 +115,9 @@ class ServerSpec(RuledPart):
     """Where the server comes from."""
     args: tuple[str, ...] = ()
     """Further arguments, behind those of the source; `$(PORT)` is the port of the instance."""
-    working_directory: str | None = None
-    """Where the program starts; a directory of its own where none is named."""
+    working_directory: str | None = Field(default=None, pattern="^/")
+    """Where the program starts, an absolute path; in a file that is applied it may be relative to
+    the directory of the file. Where none is named: `work` in the data directory."""
     transport: Transport = "stdio"
     """How the server speaks MCP."""
     path: str = Field(default="/mcp", pattern=URL_PATH)

@@ -180,7 +180,7 @@ class _Daemon:
         )
         around_processes = ProcessSurroundings(
             logs=self._places.logs,
-            directory=self._places.data,
+            directory=self._places.work,
             environ=os.environ,
             revive=start.ensure,
             new_uid=_new_uid,

@@ -56,6 +56,11 @@ class Places:
         return self.data / "packages"
 
     @property
+    def work(self) -> Path:
+        """Where servers start that name no directory."""
+        return self.data / "work"
+
+    @property
     def logs(self) -> Path:
         """What servers and Mooring itself said."""
         return self.data / "logs"
@@ -77,7 +82,7 @@ def prepare(places: Places) -> None:
     """Makes both directories, or refuses them in words (Denied, Unavailable)."""
     for path, what in ((places.data, "data directory"), (places.runtime, "runtime directory")):
         _own(path, what)
-    for path in (places.keys, places.logs, places.packages):
+    for path in (places.keys, places.logs, places.packages, places.work):
         path.mkdir(mode=0o700, exist_ok=True)
 
 

@@ -13,22 +13,24 @@ from mcp.client.streamable_http import streamablehttp_client
 
 
 async def main(url: str, tool: str, arguments: str) -> None:
-    async with streamablehttp_client(url) as (read, write, session_id):
-        async with ClientSession(read, write) as session:
-            opened = await session.initialize()
-            tools = [tool.name for tool in (await session.list_tools()).tools]
-            result = await session.call_tool(tool, json.loads(arguments))
-            print(
-                json.dumps(
-                    {
-                        "version": opened.protocolVersion,
-                        "session": session_id() is not None,
-                        "tools": tools,
-                        "error": bool(result.isError),
-                        "text": result.content[0].text,
-                    }
-                )
+    async with (
+        streamablehttp_client(url) as (read, write, session_id),
+        ClientSession(read, write) as session,
+    ):
+        opened = await session.initialize()
+        tools = [tool.name for tool in (await session.list_tools()).tools]
+        result = await session.call_tool(tool, json.loads(arguments))
+        print(
+            json.dumps(
+                {
+                    "version": opened.protocolVersion,
+                    "session": session_id() is not None,
+                    "tools": tools,
+                    "error": bool(result.isError),
+                    "text": result.content[0].text,
+                }
             )
+        )
 
 
 asyncio.run(main(*sys.argv[1:]))
