@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from mooring.core.bridging import (
     Welcome,
+    answered_id,
     batch,
     ending,
     error_code,
@@ -126,10 +127,38 @@ def test_a_message_gets_another_id_and_nothing_else_changes(
     message = tail | head if last else head | tail
     text = json.dumps(message, separators=(", ", ": ") if spaced else (",", ":")).encode()
     changed = renumbered(text, raw(held), raw(own))
-    if spaced:
-        assert changed is None
+    if changed is None:
+        assert (last, held) == (True, "id")
     else:
-        assert json.loads(changed or b"") == message | {"id": own}
+        assert json.loads(changed) == message | {"id": own}
+
+
+def test_ids_in_odd_places_are_left_to_others() -> None:
+    for text in (
+        b'{"id":7,"jsonrpc":"2.0","result":{}}',
+        b'{"jsonrpc":"2.0",\n"id":7,"result":{}}',
+        b'{"jsonrpc":"2.0","id":77,"result":{}}',
+        b'{"jsonrpc":"2.0","id":"7","result":{}}',
+    ):
+        assert renumbered(text, b"7", b"0") is None
+
+
+@pytest.mark.parametrize(
+    ("line", "id"),
+    [
+        (b'{"jsonrpc":"2.0","id":7,"result":{"text":"\xe9"', b"7"),
+        (b'{"jsonrpc": "2.0", "id": "a\\"", "error": {}', b'"a\\""'),
+        (b'{"result":{"text":"\xe9"},"jsonrpc":"2.0","id":7}', b"7"),
+        (b'{"jsonrpc":"2.0","result":{"text":"\xe9"},"id":7}', b"7"),
+        (b'{"jsonrpc":"2.0","id":7,"method":"\xe9"}', None),
+        (b'{"method":"\xe9","jsonrpc":"2.0","id":7}', None),
+        (b'{"result":{"text":"\xe9"}}', None),
+        (b"noise", None),
+        (b"", None),
+    ],
+)
+def test_whose_answer_a_broken_line_is(line: bytes, id: bytes | None) -> None:
+    assert answered_id(line) == id
 
 
 def test_an_id_inside_of_a_message_is_not_taken_for_its_own() -> None:
@@ -137,7 +166,8 @@ def test_an_id_inside_of_a_message_is_not_taken_for_its_own() -> None:
         rb'{"id":7,"result":{"jsonrpc":"2.0","id":7}}',
         rb'{"id":7,"result":",\"id\":7}"}',
         rb'{"id":7,"a,\"id":7}',
-        rb'{"jsonrpc":"2.0","id":77,"result":{}}',
+        rb'{"id":7,"result":{"id":7} }',
+        rb'{"id":7,"result":[{"id":7}]}',
     ):
         assert renumbered(text, b"7", b"0") is None
 

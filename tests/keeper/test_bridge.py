@@ -185,6 +185,31 @@ def test_the_last_words_of_a_child_are_heard(run: Any) -> None:
     run(story())
 
 
+@pytest.mark.parametrize("result", [b'"caf\xe9"', b"[" * 5000 + b"]" * 5000, b'"' + b"x" * 20_000])
+@pytest.mark.parametrize("answer", [b'"id":%d,"result":%b}', b'"result":%b,"id":%d}'])
+def test_an_answer_that_cannot_be_read_is_given_up(
+    run: Any, result: bytes, answer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mooring.transports.stdio.PipeChannel.__init__.__defaults__", (15_000, 5))
+
+    async def story() -> None:
+        async with scene() as stage:
+            client = await stage.session()
+            async with asyncio.TaskGroup() as tasks:
+                call = tasks.create_task(client.call("hold", id="x", key="a"))
+                await stage.until(lambda: stage.toy.held)
+                number = stage.toy.held["a"]["id"]
+                values = (number, result) if answer.startswith(b'"id"') else (result, number)
+                stage.children[0].write(b'{"jsonrpc":"2.0",' + answer % values)
+                last = (await call).last
+            assert last["id"] == "x"
+            assert last["error"]["data"] == {"reason": "AnswerUnreadable"}
+            assert (await client.call("echo", text="on")).text == "on"
+            assert any(line.startswith('{"jsonrpc"') for line in stage.noise.lines)
+
+    run(story())
+
+
 @ISOLATIONS
 def test_stop_ends_everything(run: Any, isolation: str) -> None:
     async def story() -> None:

@@ -244,6 +244,20 @@ def test_there_is_a_limit_to_children(run: Any) -> None:
     run(story())
 
 
+def test_the_child_of_the_other_era_does_not_count(run: Any) -> None:
+    async def story() -> None:
+        async with scene("locking", **OWN, max_children=1) as stage:
+            modern = stage.client("stateless")
+            assert (await modern.call("echo", text="x")).text == "x"
+            assert (await (await stage.session()).call("echo", text="y")).text == "y"
+            assert (await stage.client().initialize()).status == 503
+        async with scene("locking", **OWN, max_children=1) as stage:
+            await stage.session()
+            assert (await stage.client("stateless").call("echo", text="x")).text == "x"
+
+    run(story())
+
+
 def test_idle_sessions_end_and_busy_ones_do_not(run: Any) -> None:
     async def story() -> None:
         clock = FakeClock()

@@ -61,9 +61,9 @@ class ToyChild:
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._stdin, self._read)
 
-    def write(self, text: str) -> None:
+    def write(self, text: str | bytes) -> None:
         """Says something of its own accord."""
-        self._unwritten.append(text.encode() + b"\n")
+        self._unwritten.append((text.encode() if isinstance(text, str) else text) + b"\n")
         self._write()
 
     def pause(self) -> None:

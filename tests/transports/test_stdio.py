@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mooring.clock import SystemClock
 from mooring.errors import Unavailable
-from mooring.transports.stdio import BACKLOG, UNSENT, LineSplitter, PipeChannel, one_line
+from mooring.transports.stdio import BACKLOG, CUT, END, UNSENT, LineSplitter, PipeChannel, one_line
 
 CLOCK = SystemClock()
 LINES = st.lists(
@@ -92,23 +92,27 @@ def test_the_cuts_of_the_stream_do_not_matter(
     assert whole.rest() == pieces.rest() == []
 
 
-@given(st.lists(st.integers(0, 20), max_size=9), st.integers(1, 9))
-def test_a_line_that_is_too_long_is_skipped_alone(sizes: list[int], step: int) -> None:
+@given(st.lists(st.integers(0, 20), max_size=9), st.integers(1, 30))
+def test_only_a_line_that_is_too_long_is_cut(sizes: list[int], step: int) -> None:
     stream = b"".join(b"x" * size + b"\n" for size in sizes)
     splitter = LineSplitter(10)
     found = [
         line for at in range(0, len(stream), step) for line in splitter.feed(stream[at : at + step])
     ]
-    assert [len(line) for line in found] == [size for size in sizes if 0 < size <= 10]
-    assert splitter.skipped == sum(size > 10 for size in sizes)
+    for size, line in zip([size for size in sizes if size], found, strict=True):
+        assert line == b"x" * size if size <= 10 else CUT in line
 
 
-def test_a_skipped_line_takes_no_memory() -> None:
-    splitter = LineSplitter(100)
+def test_a_line_that_is_too_long_takes_no_memory() -> None:
+    splitter = LineSplitter(2000)
+    assert splitter.feed(b'{"id":1,') == []
     for _ in range(1000):
         assert splitter.feed(b"x" * 1000) == []
-        assert sum(map(len, splitter._parts)) <= 100
-    assert splitter.feed(b"\nok\n") == [b"ok"]
+        assert sum(map(len, splitter._parts)) <= 2100
+    assert splitter.feed(b'"end"}\n{}\n') == [
+        b'{"id":1,' + b"x" * (END - 8) + CUT + b"x" * (END - 6) + b'"end"}',
+        b"{}",
+    ]
 
 
 def test_what_has_no_end_is_the_rest() -> None:
@@ -164,12 +168,11 @@ def test_reading_pauses_while_nobody_takes_the_lines(run: Any) -> None:
     run(story())
 
 
-def test_a_long_line_is_skipped_and_counted(run: Any) -> None:
+def test_a_long_line_does_not_stop_the_next(run: Any) -> None:
     async def story() -> None:
         async with channel(limit=1000) as (pipes, far):
             far.write(b"x" * 5000 + b'\n{"a":1}\n')
-            assert await pipes.receive() == [b'{"a":1}']
-            assert pipes.skipped == 1
+            assert await pipes.receive() == [b"x" * END + CUT + b"x" * END, b'{"a":1}']
 
     run(story())
 

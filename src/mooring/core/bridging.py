@@ -79,7 +79,12 @@ _UPDATED = Decoder(_UpdatedNote)
 _ERROR = Decoder(_ErrorReply)
 _DISCOVER = Decoder(_DiscoverReply)
 _BATCH = Decoder(list[Raw])
-_HEAD = b'{"jsonrpc":"2.0","id":'
+_ID_FIRST = re.compile(rb'\{ ?"jsonrpc": ?"2\.0", ?"id": ?')
+_ID_LAST = re.compile(rb'"id": ?("(?:[^"\\]|\\.)*"|[-0-9]+) ?\}\s*\Z')
+_ID_OF_ANSWER = re.compile(rb'("(?:[^"\\]|\\.)*"|[-0-9]+), ?"(?:result|error)"')
+_ANSWER = re.compile(rb'\{ ?(?:"jsonrpc": ?"2\.0", ?)?"(?:result|error)"')
+_AFTER = (b",", b"}", b" ")
+_BACKSLASH = 0x5C
 _SUBSCRIPTION = re.compile(
     rb'("io\.modelcontextprotocol/subscriptionId"\s*:\s*)("(?:[^"\\]|\\.)*"|-?[0-9][^,}\s]*)'
 )
@@ -188,14 +193,35 @@ def renumbered(message: bytes, held: bytes, own: bytes) -> bytes | None:
 
     >>> renumbered(b'{"jsonrpc":"2.0","id":7,"result":{}}', b"7", b'"a"')
     b'{"jsonrpc":"2.0","id":"a","result":{}}'
-    >>> renumbered(b'{"result":{},"jsonrpc":"2.0","id":7}', b"7", b"0")
-    b'{"result":{},"jsonrpc":"2.0","id":0}'
+    >>> renumbered(b'{"result": {}, "id": 7}', b"7", b"0")
+    b'{"result": {}, "id": 0}'
     """
-    if message.startswith(_HEAD) and message.startswith(held + b",", len(_HEAD)):
-        return _HEAD + own + message[len(_HEAD) + len(held) :]
-    if message.endswith(b',"id":' + held + b"}"):
-        return message[: -1 - len(held)] + own + b"}"
+    head = _ID_FIRST.match(message)
+    if head is not None:
+        start = head.end()
+        end = start + len(held)
+        if message.startswith(held, start) and message[end : end + 1] in _AFTER:
+            return message[:start] + own + message[end:]
+        return None
+    key = message.rfind(b'"id"')
+    tail = _ID_LAST.match(message, key) if key > 0 and message[key - 1] != _BACKSLASH else None
+    if tail is not None and tail[1] == held:
+        return message[: tail.start(1)] + own + message[tail.end(1) :]
     return None
+
+
+def answered_id(line: bytes) -> bytes | None:
+    """The id that a broken answer most likely has; None for what does not look like one.
+
+    >>> answered_id(b'{"jsonrpc":"2.0","id":7,"result":{"text":"caf\\xe9"}}')
+    b'7'
+    """
+    head = _ID_FIRST.match(line)
+    if head is not None:
+        first = _ID_OF_ANSWER.match(line, head.end())
+        return first[1] if first is not None else None
+    tail = _ID_LAST.match(line, line.rfind(b'"id"')) if _ANSWER.match(line) else None
+    return tail[1] if tail is not None else None
 
 
 def batch(line: bytes) -> list[bytes]:

@@ -76,17 +76,18 @@ class Children:
             self._tasks.create_task(self.refill())
         return link
 
-    async def spawn(self) -> Link:
-        """A new one. Raises like `take`."""
+    async def spawn(self, *, extra: bool = False) -> Link:
+        """A new one; `extra`: whatever the limit for sessions. Raises like `take`."""
         if self._stopping or self.exited.done():
             raise Unavailable("ChildExited", "the instance has ended")
-        if not self._shared and len(self._wanted()) + self._starting >= self._limit:
+        if not (extra or self._shared) and self._in_sessions() >= self._limit:
             words = f"all {self._limit} processes of this server are in use by other sessions"
             raise Unavailable("TooManyChildren", f"{words}; end one, or raise maxChildren")
         self._starting += 1
         try:
             child = await self._spawn()
             link = Link(child, await open_channel(child), self._log)
+            link.extra = extra
         finally:
             self._starting -= 1
         self.links.add(link)
@@ -131,6 +132,10 @@ class Children:
     def _wanted(self) -> list[Link]:
         """Those that nobody has begun to end."""
         return [link for link in self.links if not link.unwanted]
+
+    def _in_sessions(self) -> int:
+        """How many serve sessions, or are about to."""
+        return sum(not link.extra for link in self._wanted()) + self._starting
 
     async def _live(self, link: Link) -> None:
         """A child's life, and what its end means for the slot."""

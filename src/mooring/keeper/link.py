@@ -21,6 +21,7 @@ from mooring.core.bridging import (
     METHOD_NOT_FOUND,
     TIMED_OUT,
     UNAVAILABLE,
+    answered_id,
     batch,
     ending,
     failure,
@@ -105,10 +106,11 @@ class Link:
         self.over = False
         self.unwanted = False
         """It is we who end it."""
+        self.extra = False
+        """It does not count against the limit for sessions."""
         self.trial = False
         """It may die of what it is being asked, and that shall have no consequence."""
         self._turn = 0
-        self._skipped = 0
 
     # -- asking -----------------------------------------------------------------------------
 
@@ -202,9 +204,6 @@ class Link:
                     stream = self._take(line)
                     if stream is not None:
                         await stream.room(SLOW)
-                if self.channel.skipped != self._skipped:
-                    self._skipped = self.channel.skipped
-                    self.log.mark("left out a line that was too long:", self._skipped, "so far")
         except Exception as error:  # noqa: BLE001 - the top of a loop; the child ends with it
             telemetry.event("link.failed", logging.ERROR, pid=self.child.pid, error=repr(error))
         return await self._farewell()
@@ -246,8 +245,16 @@ class Link:
             if message is not line and message.lstrip()[:1] == b"{":
                 full = self._take(message) or full
             else:
-                self.log.line(message[:NOISE])
+                self._give_up(message)
         return full
+
+    def _give_up(self, line: bytes) -> None:
+        """Logs what is of no use; where it is an answer, its caller need not wait for more."""
+        self.log.line(line[:NOISE])
+        call = self.calls.pop(answered_id(line) or b"", None)
+        if call is not None:
+            words = "the server's answer is no JSON, or too long"
+            call.fail("AnswerUnreadable", words, UNAVAILABLE)
 
     # -- the end ----------------------------------------------------------------------------
 

@@ -107,9 +107,9 @@ class Stateless:
     async def _find(self) -> Link | None:
         """A child for this era, asked first if it is not known whether it speaks it."""
         kept = self._children.ready()
-        link = kept or await self._children.spawn()
+        link = kept or await self._children.spawn(extra=True)
         if self._known or await self._speaks(link, kept is not None):
-            self._known = True
+            self._known = link.extra = True
             link.hear = lambda envelope, line: self._hear(link, envelope, line)
             return link
         return None

@@ -1,8 +1,8 @@
 """Talking in lines with a process: one JSON-RPC message per line, in both directions.
 
 `StdioChannel` is what the keeper's bridge needs of such a conversation; `PipeChannel` is the
-one over two pipes. What comes is cut into lines here and nowhere else: a line is bounded, one
-that is longer is skipped whole, and reading stops while nobody takes what was read. What goes
+one over two pipes. What comes is cut into lines here and nowhere else: a line is bounded, of one
+that is longer only the ends are kept, and reading stops while nobody takes what was read. What goes
 is written once per turn of the loop, however many messages there are, and a writer waits, for a
 bounded time, while the other side does not read. (MCP 2025-11-25, Transports, stdio.)
 """
@@ -14,7 +14,11 @@ from typing import Protocol, cast
 from mooring.errors import Unavailable
 
 LINE_LIMIT = 64 * 1024 * 1024
-"""Bytes of one message; a longer one is skipped."""
+"""Bytes of one message."""
+END = 512
+"""Bytes at either end of a longer message that are kept, to tell whose answer it was."""
+CUT = b"\x00(cut)\x00"
+"""Stands for what was between them; no JSON holds a NUL."""
 BACKLOG = 256 * 1024
 """Bytes read and not yet taken at which reading pauses."""
 UNSENT = 1024 * 1024
@@ -27,11 +31,6 @@ _BOM = b"\xef\xbb\xbf"
 
 class StdioChannel(Protocol):
     """Lines to and from one process."""
-
-    @property
-    def skipped(self) -> int:
-        """Lines left out so far because they were longer than the limit."""
-        ...
 
     async def send(self, line: bytes) -> None:
         """Sends one message; line breaks within it become spaces.
@@ -46,7 +45,10 @@ class StdioChannel(Protocol):
         ...
 
     async def receive(self) -> list[bytes]:
-        """The lines that came, at least one, without line breaks; empty at the end for ever."""
+        """The lines that came, at least one, without line breaks; empty at the end for ever.
+
+        A line that is too long comes as its two ends around `CUT`, and so as no JSON.
+        """
         ...
 
     def close(self) -> None:
@@ -69,7 +71,6 @@ class LineSplitter:
     """Cuts a stream of bytes into lines: LF or CRLF, without a byte order mark or empty lines."""
 
     def __init__(self, limit: int = LINE_LIMIT) -> None:
-        self.skipped = 0
         self._limit = limit
         self._parts: list[bytes] = []
         self._size = 0
@@ -86,7 +87,7 @@ class LineSplitter:
         complete = [self._join(), *rest.split(b"\n")]
         self._keep(complete.pop())
         if len(chunk) > self._limit:
-            complete = [line for line in complete if self._fits(line)]
+            complete = [line if len(line) <= self._limit else _cut(line) for line in complete]
         return [one_line(line) for line in complete if line and line != b"\r"]
 
     def rest(self) -> list[bytes]:
@@ -103,24 +104,24 @@ class LineSplitter:
         return chunk.removeprefix(_BOM)
 
     def _keep(self, part: bytes) -> None:
-        """Adds to the unfinished line; past the limit only its length goes on counting."""
+        """Adds to the unfinished line; past the limit only its ends are kept."""
+        if not part:
+            return
         self._size += len(part)
+        self._parts.append(part)
         if self._size > self._limit:
-            self._parts.clear()
-        elif part:
-            self._parts.append(part)
+            self._parts = [_cut(b"".join(self._parts))]
 
     def _join(self) -> bytes:
-        """The unfinished line, which ends here; empty where it was too long."""
-        if self._size > self._limit:
-            self.skipped += 1
+        """The unfinished line, which ends here."""
         parts, self._parts, self._size = self._parts, [], 0
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def _fits(self, line: bytes) -> bool:
-        """Whether a line that came within one chunk is short enough; counts it if not."""
-        self.skipped += len(line) > self._limit
-        return len(line) <= self._limit
+
+def _cut(line: bytes) -> bytes:
+    """The ends of a line that is too long; of one that was cut before, too."""
+    head, _, tail = line.partition(CUT)
+    return head[:END] + CUT + (tail or head[END:])[-END:]
 
 
 class _Reading(asyncio.Protocol):
@@ -172,10 +173,6 @@ class PipeChannel:
         self._unsent_size = 0
         self._room: asyncio.Future[None] | None = None
         self._mute = False
-
-    @property
-    def skipped(self) -> int:
-        return self._splitter.skipped
 
     def attach(self, writer: asyncio.WriteTransport) -> None:
         """Gives the transport that `writing` belongs to; before the first `send`."""
