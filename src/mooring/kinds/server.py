@@ -39,6 +39,7 @@ Health = Literal["unknown", "healthy", "degraded", "unhealthy", "unauthenticated
 ENV_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 HTTP_URL = r"^https?://[^\s]+$"
 URL_PATH = r"^/[!-~]*$"
+ABSOLUTE = r"^/"
 
 EnvName = Annotated[str, Field(pattern=ENV_NAME)]
 
@@ -115,7 +116,7 @@ class ServerSpec(RuledPart):
     """Where the server comes from."""
     args: tuple[str, ...] = ()
     """Further arguments, behind those of the source; `$(PORT)` is the port of the instance."""
-    working_directory: str | None = Field(default=None, pattern="^/")
+    working_directory: str | None = Field(default=None, pattern=ABSOLUTE)
     """Where the program starts, an absolute path; in a file that is applied it may be relative to
     the directory of the file. Where none is named: `work` in the data directory."""
     transport: Transport = "stdio"

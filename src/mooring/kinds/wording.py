@@ -21,7 +21,7 @@ from mooring.kinds.base import (
 )
 from mooring.kinds.complaint import Complaint, did_you_mean, path_of, printable, type_of
 from mooring.kinds.secret import SECRET_KEY
-from mooring.kinds.server import ENV_NAME, HTTP_URL, URL_PATH
+from mooring.kinds.server import ABSOLUTE, ENV_NAME, HTTP_URL, URL_PATH
 from mooring.kinds.shape import fields, paths, piece_at
 
 _PATTERNS: Mapping[str, str] = MappingProxyType(
@@ -36,6 +36,7 @@ _PATTERNS: Mapping[str, str] = MappingProxyType(
         ENV_NAME: "letters, digits and '_', not beginning with a digit",
         HTTP_URL: "a URL that begins with http:// or https://",
         URL_PATH: "a path that begins with / and has no spaces",
+        ABSOLUTE: "an absolute path, except in a file that is applied",
     }
 )
 _NAMES = (LABEL, SUBDOMAIN)
