@@ -1,15 +1,14 @@
 """One connection of the HTTP server: bytes in, exchanges in order, bytes out.
 
-At most one exchange is open at a time; the next request, pipelined or not, waits for the
-end of the answer before it. Reading goes on meanwhile, so that a disconnect is noticed, but
-only up to a bound. Deadlines are looked at by the server's sweep, so that a request
-costs no timer.
+At most one exchange is open at a time; the next request, pipelined or not, waits for the end
+of the answer before it, and for the client to read that answer. Reading goes on meanwhile, so
+that a disconnect is noticed, but only up to a bound. Deadlines are looked at by the
+server's sweep, so that a request costs no timer.
 """
 
 import asyncio
 import os
 import socket
-from collections import deque
 from collections.abc import Callable
 from enum import Enum
 from typing import Final, Protocol, cast
@@ -18,7 +17,7 @@ from mooring.transports.http_exchange import ClientGone, Exchange, encode_head
 from mooring.transports.http_head import Headers, Limits, Refused, RequestReader, Stage
 
 _SLICE: Final = 16 * 1024
-"""Parsed at once while more requests than one may be in it."""
+"""Bytes parsed at once while more requests than one may be in them."""
 _LINGER_BYTES: Final = 16 * 1024 * 1024
 """Thrown away of a request that was refused, before the connection is cut."""
 
@@ -27,8 +26,11 @@ class Owner(Protocol):
     """What a connection needs of its server."""
 
     limits: Limits
+    tick: float
+    """Seconds between two sweeps."""
     now: float
     """The loop's time at the latest sweep."""
+    date: bytes
     draining: bool
     refusal: Callable[[int, str], tuple[Headers, bytes]]
 
@@ -73,26 +75,29 @@ class ServerConnection(asyncio.Protocol):
         "_stuck",
         "_thrown_away",
         "_transport",
-        "_waiters",
+        "_waiter",
         "_writable",
     )
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
         self._reader = RequestReader(owner.limits)
-        self._transport = cast(asyncio.Transport, None)
+        self._transport = cast(asyncio.Transport, None)  # until connection_made
         self._exchange: Exchange | None = None
         self._refused: Refused | None = None
+        """To be answered after the requests before it."""
         self._backlog = b""
         self._peer = ""
         self._state = _State.OPEN
         self._stage = Stage.IDLE
         self._since = owner.now
+        """When what is now waited for began to be waited for."""
         self._reading = True
         self._writable = True
         self._stuck = 0
+        """Bytes that waited for the client when it was last looked at."""
         self._thrown_away = 0
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._waiter: asyncio.Future[None] | None = None
 
     # What the loop calls.
 
@@ -102,30 +107,30 @@ class ServerConnection(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self._peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "unix"
         if not self._owner.connected(self):
-            self._refuse(Refused(503, "too many connections"))
+            self._refuse(Refused(503, "too many connections; try again later"))
+        elif self._owner.draining:
+            self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._state = _State.CLOSED
-        self._lose()
         self._owner.disconnected(self)
+        self._lose()
 
     def eof_received(self) -> None:
         """A client that stops sending counts as gone: a closed socket looks the same."""
-        self._state = _State.LINGERING
-        self._since = self._owner.now
         if self._exchange is not None:
-            self._transport.abort()
+            self.abort()
             self._lose()
+        else:
+            self._wait_for_close()
 
     def data_received(self, data: bytes) -> None:
-        if self._exchange is None and self._state is _State.OPEN:
+        if self._state is not _State.OPEN:
+            self._throw_away(len(data))
+        elif self._exchange is None and self._writable:
             self._take(data)
-        elif self._state is _State.OPEN:
-            self._put_aside(data)
         else:
-            self._thrown_away += len(data)
-            if self._thrown_away > _LINGER_BYTES:
-                self._transport.abort()
+            self._put_aside(data)
 
     def pause_writing(self) -> None:
         self._writable = False
@@ -134,36 +139,48 @@ class ServerConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._writable = True
-        self._wake()
+        self._since = self._owner.now
+        self._wake(None)
+        if self._exchange is None and self._state is _State.OPEN:
+            self._proceed()
 
     # What exchanges call.
 
-    def send(self, data: bytes) -> None:
-        self._transport.write(data)
+    @property
+    def last(self) -> bool:
+        return self._owner.draining
+
+    @property
+    def date(self) -> bytes:
+        return self._owner.date
+
+    def send(self, piece: bytes) -> None:
+        if self._state is _State.OPEN:
+            self._transport.write(piece)
 
     async def drained(self) -> None:
         if self._writable:
             return
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        await waiter  # ends when the client reads, or is cut by the sweep
+        if self._waiter is None:
+            self._waiter = asyncio.get_running_loop().create_future()
+        # Ends when the client reads, closes, or is cut by the sweep.
+        await asyncio.shield(self._waiter)
 
     def end(self, keep_alive: bool) -> None:
         self._exchange = None
+        if self._state is not _State.OPEN:
+            return
         self._since = self._owner.now
         if not keep_alive:
             self._linger()
             return
         self._proceed()
-        if self._exchange is None and self._owner.draining and self.idle:
+        if self._owner.draining and self.idle:
             self._linger()
 
     def cut(self) -> None:
         self._exchange = None
-        self._transport.abort()
-
-    def last(self) -> bool:
-        return self._owner.draining
+        self.abort()
 
     def duplicate(self) -> socket.socket:
         sock = self._transport.get_extra_info("socket")
@@ -174,54 +191,60 @@ class ServerConnection(asyncio.Protocol):
     @property
     def idle(self) -> bool:
         """Whether no request is being read or answered."""
-        return self._exchange is None and not self._backlog and self._reader.stage is Stage.IDLE
+        return (
+            self._state is _State.OPEN
+            and self._exchange is None
+            and self._writable
+            and not self._backlog
+            and self._reader.stage is Stage.IDLE
+        )
 
     @property
     def settled(self) -> bool:
-        """Whether everything that this connection had to send has left."""
-        if self._state is _State.OPEN:
-            return self.idle
-        return self._transport.get_write_buffer_size() == 0
+        """Whether there is nothing that a drain should wait for."""
+        if self._state is _State.LINGERING:
+            return self._transport.get_write_buffer_size() == 0
+        return self._state is _State.CLOSED
 
     def close(self) -> None:
         """Closes an idle connection."""
-        self._state = _State.LINGERING
-        self._since = self._owner.now
+        self._wait_for_close()
         self._transport.close()
 
     def abort(self) -> None:
         """Cuts the connection, whatever it is doing."""
+        self._state = _State.CLOSED
         self._transport.abort()
 
     def check(self, now: float) -> None:
-        """Ends what has taken too long."""
+        """Ends what has taken too long; a deadline passes up to two ticks late, never early."""
         limits = self._owner.limits
-        waited = now - self._since
+        waited = now - self._since - self._owner.tick
         if self._state is not _State.OPEN:
             if waited > limits.linger_seconds and not self._advances(now):
                 self._transport.abort()
         elif not self._writable:
             if waited > limits.write_idle_seconds and not self._advances(now):
-                self._transport.abort()
+                self.abort()
         elif self._exchange is None:
             self._check_reading(waited)
 
     def _check_reading(self, waited: float) -> None:
         limits = self._owner.limits
-        match self._reader.stage:
-            case Stage.IDLE if waited > limits.keepalive_seconds:
+        stage = self._reader.stage
+        if stage is Stage.IDLE:
+            if waited > limits.keepalive_seconds:
                 self.close()
-            case Stage.HEAD if waited > limits.head_seconds:
-                seconds = limits.head_seconds
-                what = f"the request's head was not complete after {seconds:g} s"
+        elif stage is Stage.HEAD:
+            if waited > limits.head_seconds:
+                what = f"the request's head was not complete after {limits.head_seconds:g} s"
                 self._refuse(Refused(408, what))
-            case Stage.BODY if waited > limits.body_idle_seconds:
-                seconds = limits.body_idle_seconds
-                what = f"nothing of the request's body came for {seconds:g} s"
-                self._refuse(Refused(408, what))
+        elif waited > limits.body_idle_seconds:
+            what = f"nothing of the request's body came for {limits.body_idle_seconds:g} s"
+            self._refuse(Refused(408, what))
 
     def _advances(self, now: float) -> bool:
-        """Whether the client has read anything since the last time it was asked."""
+        """Whether the client has read anything since it was last looked at."""
         left = self._transport.get_write_buffer_size()
         advanced = left < self._stuck
         self._stuck = left
@@ -231,23 +254,38 @@ class ServerConnection(asyncio.Protocol):
 
     # Requests.
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, chunk: bytes) -> None:
         """Parses until a request is complete; the rest waits in the backlog."""
         reader = self._reader
-        try:
-            if len(data) <= _SLICE or reader.stage is Stage.BODY:
-                reader.feed(data)
+        rest = chunk
+        while rest:
+            part: bytes | memoryview = rest
+            if len(rest) > _SLICE and reader.stage is not Stage.BODY:
+                part, rest = memoryview(rest)[:_SLICE], rest[_SLICE:]
             else:
-                reader.feed(memoryview(data)[:_SLICE])
-                self._backlog = data[_SLICE:]
-        except Refused as refused:
-            self._backlog = b""
-            if not reader.ready:
-                self._refuse(refused)
-                return
-            self._refused = refused  # answered after the requests before it
+                rest = b""
+            try:
+                reader.feed(part)
+            except Refused as refused:
+                self._refused = refused
+                rest = b""
+            if reader.ready or self._refused is not None:
+                break
+        self._backlog = rest
+        self._next()
+
+    def _next(self) -> None:
+        """Begins the next request, refuses it, or waits for more of it."""
+        reader = self._reader
         if reader.ready:
-            self._begin()
+            request = reader.ready.pop(0)
+            request.peer = self._peer
+            self._stage = Stage.IDLE
+            self._exchange = Exchange(request, self)
+            self._owner.serve(self._exchange)
+            return
+        if self._refused is not None:
+            self._refuse(self._refused)
             return
         if reader.stage is not self._stage or reader.stage is Stage.BODY:
             self._stage = reader.stage
@@ -255,45 +293,37 @@ class ServerConnection(asyncio.Protocol):
         if reader.awaits_continue:
             reader.awaits_continue = False
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        if self._backlog:
-            rest, self._backlog = self._backlog, b""
-            self._take(rest)
 
-    def _begin(self) -> None:
-        request = self._reader.ready.popleft()
-        request.peer = self._peer
-        self._stage = Stage.IDLE
-        exchange = self._exchange = Exchange(request, self)
-        self._owner.serve(exchange)
-
-    def _put_aside(self, data: bytes) -> None:
-        self._backlog += data
-        if len(self._backlog) > self._owner.limits.read_ahead and self._reading:
+    def _put_aside(self, chunk: bytes) -> None:
+        self._backlog += chunk
+        if self._reading and len(self._backlog) > self._owner.limits.read_ahead:
             self._reading = False
             self._transport.pause_reading()
 
     def _proceed(self) -> None:
-        """After an answer: the next request, if it is here already."""
-        if self._reader.ready:
-            self._begin()
-            return
-        if self._refused is not None:
-            self._refuse(self._refused)
-            return
-        if self._backlog:
-            rest, self._backlog = self._backlog, b""
-            self._take(rest)
-        if not self._reading and not self._backlog and self._state is _State.OPEN:
+        """After an answer: the next request, as far as it is here already."""
+        if not self._writable:
+            return  # until the client has read what it asked for
+        if self._backlog and not self._reader.ready and self._refused is None:
+            backlog, self._backlog = self._backlog, b""
+            self._take(backlog)
+        else:
+            self._next()
+        if len(self._backlog) <= self._owner.limits.read_ahead:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        if not self._reading and not self._transport.is_closing():
             self._reading = True
             self._transport.resume_reading()
 
     # Ends.
 
     def _refuse(self, refused: Refused) -> None:
-        status = refused.status
-        headers, body = self._owner.refusal(status, refused.message)
+        headers, body = self._owner.refusal(refused.status, refused.message)
         framing = b"content-length: %d\r\nconnection: close\r\n" % len(body)
-        self._transport.write(encode_head(status, headers, framing) + body)
+        head = encode_head(refused.status, headers, self._owner.date + framing)
+        self._transport.write(head + body)
         self._linger()
 
     def _linger(self) -> None:
@@ -301,28 +331,35 @@ class ServerConnection(asyncio.Protocol):
 
         A socket closed with unread bytes in it is reset, and the answer with it.
         """
-        self._state = _State.LINGERING
-        self._since = self._owner.now
-        self._stuck = self._transport.get_write_buffer_size()
-        self._backlog = b""
-        if not self._reading:
-            self._reading = True
-            self._transport.resume_reading()
+        self._wait_for_close()
+        self._read_on()
         if self._transport.can_write_eof() and not self._transport.is_closing():
             self._transport.write_eof()
         self._owner.settled()
 
+    def _wait_for_close(self) -> None:
+        self._state = _State.LINGERING
+        self._since = self._owner.now
+        self._stuck = self._transport.get_write_buffer_size()
+        self._backlog = b""
+
+    def _throw_away(self, size: int) -> None:
+        self._thrown_away += size
+        if self._thrown_away > _LINGER_BYTES:
+            self.abort()
+
     def _lose(self) -> None:
+        self._wake(ClientGone("the client disconnected"))
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.lost()
-        self._wake(ClientGone("the client disconnected"))
 
-    def _wake(self, error: Exception | None = None) -> None:
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                if error is None:
-                    waiter.set_result(None)
-                else:
-                    waiter.set_exception(error)
+    def _wake(self, error: Exception | None) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is None:
+            return
+        if error is None:
+            waiter.set_result(None)
+        else:
+            waiter.set_exception(error)
+            waiter.exception()  # nobody may be waiting any more, which is no mistake

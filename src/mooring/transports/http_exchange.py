@@ -13,12 +13,16 @@ from typing import Final, Protocol
 
 from mooring.transports.http_head import Headers, Request
 
+FRAMING: Final = frozenset({b"connection", b"content-length", b"keep-alive", b"transfer-encoding"})
+"""Headers of a connection, not of a message that is passed on."""
+
+_NOT_GIVEN: Final = FRAMING | {b"date"}
 _STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
-FRAMING: Final = frozenset({b"connection", b"content-length", b"keep-alive", b"transfer-encoding"})
-_CLOSE: Final = b"connection: close\r\n"
-_KEEP: Final = b"connection: keep-alive\r\n"
+_WITHOUT_BODY: Final = (204, 304)
+_SMALL: Final = 64 * 1024
+"""Bytes of a body up to which it is worth copying, to be sent together with its head."""
 
 
 class ClientGone(ConnectionError):
@@ -28,12 +32,22 @@ class ClientGone(ConnectionError):
 class Channel(Protocol):
     """What an exchange needs of its connection."""
 
-    def send(self, data: bytes) -> None:
+    @property
+    def last(self) -> bool:
+        """Whether no further request will be taken after this one."""
+        ...
+
+    @property
+    def date(self) -> bytes:
+        """The Date header, as a line."""
+        ...
+
+    def send(self, piece: bytes) -> None:
         """Hands bytes to the socket at once."""
         ...
 
     async def drained(self) -> None:
-        """Returns when the client has read enough for more to be sent."""
+        """Returns when the client has read enough for more to be sent. Raises ClientGone."""
         ...
 
     def end(self, keep_alive: bool) -> None:
@@ -42,10 +56,6 @@ class Channel(Protocol):
 
     def cut(self) -> None:
         """Resets the connection."""
-        ...
-
-    def last(self) -> bool:
-        """Whether no further request will be taken after this one."""
         ...
 
     def duplicate(self) -> socket.socket:
@@ -71,69 +81,71 @@ class Exchange:
         self._state = _State.WAITING
         self._chunked = False
         self._keep_alive = request.keep_alive
-        self._gone_callbacks: list[Callable[[], None]] | None = None
+        self._gone_callbacks: tuple[Callable[[], None], ...] = ()
 
     @property
     def started(self) -> bool:
-        """Whether a status has been sent, so that it is too late for another one."""
+        """Whether it is too late for another status."""
         return self._state is not _State.WAITING
 
     @property
     def ended(self) -> bool:
         """Whether nothing more can be sent: answered, cut, or the client is gone."""
-        return self._state in (_State.ENDED, _State.GONE)
+        return self._state is _State.ENDED or self._state is _State.GONE
 
     def respond(self, status: int, headers: Headers = (), body: bytes = b"") -> None:
-        """Sends the whole answer. Framing headers are the server's; those given are dropped.
+        """Sends the whole answer; does nothing when the client is gone.
 
-        Does nothing when the client is gone.
+        Date and the headers of framing are the server's; those given are dropped. ValueError
+        for a line break in a header, before anything is sent.
         """
-        if self._state is not _State.WAITING:
-            if self._state is _State.GONE:
-                return
-            raise RuntimeError("this request has been answered already")
-        self._state = _State.ENDED
-        keep_alive = self._keep_alive and not self._channel.last()
-        if status in (204, 304):
-            length, body = b"", b""
+        if not self._may(_State.WAITING):
+            return
+        if status in _WITHOUT_BODY:
+            framing, body = b"", b""
         else:
-            length = b"content-length: %d\r\n" % len(body)
-        head = self._head(status, headers, length, keep_alive)
-        self._channel.send(head if self.request.method == "HEAD" else head + body)
+            framing = b"content-length: %d\r\n" % len(body)
+        keep_alive = self._keep_alive and not self._channel.last
+        head = self._head(status, headers, framing, keep_alive)
+        self._state = _State.ENDED
+        if self.request.method == "HEAD":
+            self._channel.send(head)
+        elif len(body) <= _SMALL:
+            self._channel.send(head + body)
+        else:
+            self._channel.send(head)
+            self._channel.send(body)
         self._channel.end(keep_alive)
 
     def start(self, status: int, headers: Headers = ()) -> None:
         """Begins a streamed answer: chunked, or until the connection closes for HTTP/1.0."""
-        if self._state is not _State.WAITING:
-            if self._state is _State.GONE:
-                return
-            raise RuntimeError("this request has been answered already")
-        self._state = _State.STARTED
-        self._chunked = self.request.version == "1.1"
-        keep_alive = self._keep_alive and self._chunked and not self._channel.last()
+        if not self._may(_State.WAITING):
+            return
+        chunked = self.request.version == "1.1" and status not in _WITHOUT_BODY
+        keep_alive = self._keep_alive and not self._channel.last
+        if self.request.version == "1.0":
+            keep_alive = False
+        framing = b"transfer-encoding: chunked\r\n" if chunked else b""
+        head = self._head(status, headers, framing, keep_alive)
+        self._chunked = chunked
         self._keep_alive = keep_alive
-        framing = b"transfer-encoding: chunked\r\n" if self._chunked else b""
-        self._channel.send(self._head(status, headers, framing, keep_alive))
+        self._state = _State.STARTED
+        self._channel.send(head)
 
     async def write(self, chunk: bytes) -> None:
         """Sends a piece at once; waits while the client reads slowly. Raises ClientGone."""
-        if self._state is not _State.STARTED:
-            if self._state is _State.GONE:
-                raise ClientGone("the client disconnected")
-            raise RuntimeError("no streamed answer is open")
+        if not self._may(_State.STARTED):
+            raise ClientGone("the client disconnected")
         if chunk and self.request.method != "HEAD":
             if self._chunked:
-                self._channel.send(b"%x\r\n%b\r\n" % (len(chunk), chunk))
-            else:
-                self._channel.send(chunk)
+                chunk = b"%x\r\n%b\r\n" % (len(chunk), chunk)
+            self._channel.send(chunk)
         await self._channel.drained()
 
     def finish(self) -> None:
-        """Ends the streamed answer. Does nothing when the client is gone."""
-        if self._state is not _State.STARTED:
-            if self._state is _State.GONE:
-                return
-            raise RuntimeError("no streamed answer is open")
+        """Ends the streamed answer; does nothing when the client is gone."""
+        if not self._may(_State.STARTED):
+            return
         self._state = _State.ENDED
         if self._chunked and self.request.method != "HEAD":
             self._channel.send(b"0\r\n\r\n")
@@ -149,10 +161,8 @@ class Exchange:
         """Has `callback` called once, if the client disconnects before the answer ended."""
         if self._state is _State.GONE:
             callback()
-        elif self._gone_callbacks is None:
-            self._gone_callbacks = [callback]
         else:
-            self._gone_callbacks.append(callback)
+            self._gone_callbacks += (callback,)
 
     def connection_socket(self) -> socket.socket:
         """A duplicate of the connection's socket; the caller closes it."""
@@ -163,32 +173,42 @@ class Exchange:
         if self.ended:
             return
         self._state = _State.GONE
-        callbacks, self._gone_callbacks = self._gone_callbacks, None
-        for callback in callbacks or ():
+        for callback in self._gone_callbacks:
             callback()
+
+    def _may(self, needed: _State) -> bool:
+        """Whether to go on; False when the client is gone."""
+        if self._state is needed:
+            return True
+        if self._state is _State.GONE:
+            return False
+        problem = "has been answered already" if self.started else "has no streamed answer open"
+        raise RuntimeError(f"{self.request.method} {self.request.path} {problem}")
 
     def _head(self, status: int, headers: Headers, framing: bytes, keep_alive: bool) -> bytes:
         if not keep_alive:
-            framing += _CLOSE
+            framing += b"connection: close\r\n"
         elif self.request.version == "1.0":
-            framing += _KEEP
-        return encode_head(status, headers, framing)
+            framing += b"connection: keep-alive\r\n"
+        return encode_head(status, headers, self._channel.date + framing)
 
 
 def encode_head(status: int, headers: Headers, framing: bytes) -> bytes:
     """The head of an answer; see `encode_lines`."""
     line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
-    return encode_lines(line, headers, framing)
+    return encode_lines(line, headers, framing, _NOT_GIVEN)
 
 
-def encode_lines(first: bytes, headers: Headers, framing: bytes) -> bytes:
-    """First line(s), headers, and `framing` as it is; ValueError for a line break in a header.
+def encode_lines(
+    first: bytes, headers: Headers, framing: bytes, left_out: frozenset[bytes] = FRAMING
+) -> bytes:
+    """First line(s), headers but those left out, and `framing` as it is.
 
-    Headers that say where the body ends are left out of `headers`: they are the connection's.
+    Raises ValueError for a line break in a header.
     """
     parts = [first]
     for name, value in headers:
-        if name not in FRAMING:
+        if name not in left_out:
             parts.append(b"%b: %b\r\n" % (name, value))
     head = b"".join(parts)
     lines = len(parts) - 1 + first.count(b"\n")

@@ -6,7 +6,7 @@ on, a foreign transfer coding) is refused, because the server behind us may be t
 reader. Sources: RFC 9112 sections 2, 3, 6 and 7.
 """
 
-from collections import deque
+import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -29,6 +29,8 @@ SINGLE: Final = frozenset(
     }
 )
 """Headers that may come once only; every `mcp-*` header too."""
+
+_ABSOLUTE: Final = re.compile(rb"https?://([^/?]*)(/[^?]*)?(?:\?(.*))?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,17 @@ class Limits:
     linger_seconds: float = 2.0
     """For the client to read a last answer and to close."""
 
+    @property
+    def shortest_wait(self) -> float:
+        """The least of the times."""
+        return min(
+            self.head_seconds,
+            self.body_idle_seconds,
+            self.keepalive_seconds,
+            self.write_idle_seconds,
+            self.linger_seconds,
+        )
+
 
 class Refused(Exception):
     """A request that is answered by the server itself; the connection cannot go on."""
@@ -67,9 +80,9 @@ class Request:
     """One request, complete with its body."""
 
     __slots__ = (
-        "_first",
         "body",
         "headers",
+        "index",
         "keep_alive",
         "method",
         "path",
@@ -78,19 +91,31 @@ class Request:
         "version",
     )
 
-    def __init__(self, method: str, target: str, headers: Headers, first: dict[bytes, bytes]):
+    def __init__(self, method: str, target: str, headers: Headers) -> None:
         self.method = method
         self.path, _, self.query = target.partition("?")
         self.headers = headers
-        self._first = first
+        self.index = dict(headers)
+        """Each header's first value."""
+        if len(self.index) != len(headers):
+            self.index = dict(reversed(headers))
         self.body = b""
         self.peer = ""
+        """`127.0.0.1:5123`, or `unix`."""
         self.version = "1.1"
         self.keep_alive = True
+        """Whether the client would send another request on the same connection."""
 
     def header(self, name: bytes) -> bytes | None:
         """The first value under that name (in lower case), or None."""
-        return self._first.get(name)
+        return self.index.get(name)
+
+    @property
+    def has_body(self) -> bool:
+        """Whether the head announces a body."""
+        if b"transfer-encoding" in self.index:
+            return True
+        return self.index.get(b"content-length", b"").strip(b"0") != b""
 
 
 class Stage(Enum):
@@ -105,13 +130,15 @@ class RequestReader:
     """Bytes in, requests out (in `ready`); raises Refused, after which it is spent."""
 
     __slots__ = (
+        "_barren",
         "_body",
+        "_detour",
         "_headers",
         "_limits",
         "_parser",
         "_refused",
         "_request",
-        "_resumed",
+        "_resuming",
         "_size",
         "_target",
         "awaits_continue",
@@ -127,24 +154,37 @@ class RequestReader:
         self._body: bytes | bytearray = b""
         self._request: Request | None = None
         self._refused: Refused | None = None
-        self._resumed = False
+        self._detour = False
+        self._resuming = False
         self._size = 0
+        """Bytes of the request that is being read."""
+        self._barren = 0
+        """Bytes since the last one of a body: chunk extensions, trailers."""
         self.stage = Stage.IDLE
         self.awaits_continue = False
         """The client waits for `100 Continue` before it sends the body."""
-        self.ready: deque[Request] = deque()
+        self.ready: list[Request] = []
 
-    def feed(self, data: bytes | memoryview) -> None:
+    def feed(self, chunk: bytes | memoryview) -> None:
         """Takes the next bytes of the connection."""
-        self._size += len(data)
+        self._size += len(chunk)
+        self._barren += len(chunk)
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(chunk)
         except httptools.HttpParserUpgrade as upgrade:
-            self._go_on(memoryview(data)[upgrade.args[0] :])
+            self._go_on(memoryview(chunk)[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             self._fail(error)
-        if self.stage is Stage.HEAD and self._size > self._limits.head:
-            raise Refused(431, f"the request's head is over {self._limits.head} bytes")
+        if self.stage is not Stage.IDLE:
+            self._check_size()
+
+    def _check_size(self) -> None:
+        limits = self._limits
+        if self.stage is Stage.HEAD:
+            if self._size > limits.head:
+                raise self._head_too_large()
+        elif self._barren > limits.head or self._size > 2 * limits.body + limits.head:
+            raise Refused(413, "the request's body is mostly something else than content")
 
     def _fail(self, error: Exception) -> None:
         if self._refused is not None:
@@ -154,32 +194,33 @@ class RequestReader:
         raise Refused(400, f"not HTTP/1.1: {error}") from error
 
     def _go_on(self, rest: memoryview) -> None:
-        """Reads the body of a request that asked for an upgrade, which is not given.
+        """Reads on after a request that asked for an upgrade, which is not given.
 
-        The parser stops at such a head, so another one is told that it begins a body here.
-        Java's HTTP client asks every `http://` server for HTTP/2 in this way.
+        httptools stops at such a head; so if there is a body, another parser is told that it
+        begins here. Java's HTTP client asks every `http://` server for HTTP/2 in this way.
         """
-        request = self._request
-        if request is None:
-            return
-        framing = request.header(b"content-length")
-        head = b"transfer-encoding: chunked" if framing is None else b"content-length: " + framing
         self._parser = httptools.HttpRequestParser(self)
-        self._resumed = True
-        self._parser.feed_data(b"POST / HTTP/1.1\r\n" + head + b"\r\n\r\n")
-        self._resumed = False
-        size, self._size = self._size, 0
-        self.feed(rest)
-        self._size += size if self.stage is not Stage.IDLE else 0
+        request = self._request
+        if request is not None:
+            length = request.header(b"content-length")
+            framing = (
+                b"transfer-encoding: chunked" if length is None else b"content-length: " + length
+            )
+            self._resuming = True
+            self._parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n\r\n")
+            self._resuming = False
+        self._size = 0
+        if rest:
+            self.feed(rest)
 
     # Called by httptools, in this order.
 
     def on_message_begin(self) -> None:
-        if not self._resumed:
+        if not self._resuming:
             self.stage = Stage.HEAD
 
     def on_url(self, part: bytes) -> None:
-        if not self._resumed:
+        if not self._resuming:
             self._target += part
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -187,7 +228,7 @@ class RequestReader:
             self._headers.append((name.lower(), value.strip(b" \t")))
 
     def on_headers_complete(self) -> None:
-        if self._resumed:
+        if self._resuming:
             return
         try:
             self._request = self._accept()
@@ -197,6 +238,7 @@ class RequestReader:
         self.stage = Stage.BODY
 
     def on_body(self, part: bytes) -> None:
+        self._barren = 0
         if not self._body:
             self._body = part
         else:
@@ -204,20 +246,21 @@ class RequestReader:
                 self._body = bytearray(self._body)
             self._body += part
         if len(self._body) > self._limits.body:
-            self._refused = self._too_large()
+            self._refused = self._body_too_large()
             raise self._refused
 
     def on_message_complete(self) -> None:
         request = self._request
         if request is None:
             return
-        if self._parser.should_upgrade() and self._has_body(request):
+        if self._detour:
+            self._detour = False
             return  # not complete at all: `_go_on` reads the body
         request.body = bytes(self._body)
         self.ready.append(request)
         self._request = None
         self._body = b""
-        self._size = 0
+        self._size = self._barren = 0
         self.stage = Stage.IDLE
         self.awaits_continue = False
 
@@ -228,13 +271,10 @@ class RequestReader:
         target = self._target
         self._headers.clear()
         self._target = b""
-        first = dict(reversed(headers))
-        if len(first) != len(headers):
-            _check_repeated(headers)
         if self._size > self._limits.head:
             size = len(target) + sum(len(n) + len(v) + 4 for n, v in headers)
             if size > self._limits.head:
-                raise Refused(431, f"the request's head is over {self._limits.head} bytes")
+                raise self._head_too_large()
         parser = self._parser
         method = parser.get_method().decode("ascii")
         version = parser.get_http_version()
@@ -242,7 +282,9 @@ class RequestReader:
             raise Refused(505, f"HTTP/{version} is not spoken here; HTTP/1.1 is")
         if method not in METHODS:
             raise Refused(501, f"the method {method} is not served")
-        request = Request(method, target.decode("ascii"), headers, first)
+        request = Request(method, target.decode("ascii"), headers)
+        if len(request.index) != len(headers):
+            _check_repeated(headers)
         request.version = version
         request.keep_alive = parser.should_keep_alive()
         self._check(request, target)
@@ -254,25 +296,33 @@ class RequestReader:
             raise Refused(400, "the Host header is missing")
         if target[:1] != b"/":
             _make_origin_form(request, target, host)
-        coding = request.header(b"transfer-encoding")
-        if coding is not None and (request.version == "1.0" or coding.lower() != b"chunked"):
-            raise Refused(400, "the only transfer coding understood is chunked")
-        length = request.header(b"content-length")
-        if length is not None and int(length) > self._limits.body:
-            raise self._too_large()
+        if b"#" in target:
+            raise Refused(400, "the request's target has a fragment")
+        if b"content-length" in request.index or b"transfer-encoding" in request.index:
+            self._check_framing(request)
         expect = request.header(b"expect")
         if expect is not None and request.version == "1.1":
             if expect.lower() != b"100-continue":
                 raise Refused(417, "the only expectation understood is 100-continue")
-            self.awaits_continue = self._has_body(request)
+            self.awaits_continue = request.has_body
+        if b"upgrade" in request.index:
+            self._detour = self._parser.should_upgrade() and request.has_body
 
-    @staticmethod
-    def _has_body(request: Request) -> bool:
-        if request.header(b"transfer-encoding") is not None:
-            return True
-        return request.header(b"content-length") not in (None, b"0")
+    def _check_framing(self, request: Request) -> None:
+        coding = request.header(b"transfer-encoding")
+        length = request.header(b"content-length")
+        if coding is None:
+            if length is not None and int(length) > self._limits.body:
+                raise self._body_too_large()
+        elif length is not None:
+            raise Refused(400, "both Content-Length and Transfer-Encoding are given")
+        elif request.version == "1.0" or coding.lower() != b"chunked":
+            raise Refused(400, "the only transfer coding understood is chunked, in HTTP/1.1")
 
-    def _too_large(self) -> Refused:
+    def _head_too_large(self) -> Refused:
+        return Refused(431, f"the request's head is over {self._limits.head} bytes")
+
+    def _body_too_large(self) -> Refused:
         return Refused(413, f"the request's body is over {self._limits.body} bytes")
 
 
@@ -290,9 +340,8 @@ def _make_origin_form(request: Request, target: bytes, host: bytes | None) -> No
     """`GET http://here/path` means `GET /path`, if it names the host that Host names."""
     if target == b"*" and request.method == "OPTIONS":
         return
-    scheme, separator, rest = target.partition(b"://")
-    authority, slash, path = rest.partition(b"/")
-    if not separator or scheme.lower() not in (b"http", b"https") or authority != host:
-        raise Refused(400, "the request's target is not a path")
-    request.path, _, request.query = (slash + path).decode("ascii").partition("?")
-    request.path = request.path or "/"
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is None or host is None or absolute[1].lower() != host.lower():
+        raise Refused(400, "the request's target is neither a path nor on the host of Host")
+    request.path = (absolute[2] or b"/").decode("ascii")
+    request.query = (absolute[3] or b"").decode("ascii")

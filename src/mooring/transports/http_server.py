@@ -9,7 +9,8 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Final
+from email.utils import formatdate
+from typing import Final, cast
 
 from mooring import telemetry
 from mooring.transports.http_connection import ServerConnection
@@ -20,14 +21,18 @@ __all__ = ["ClientGone", "Exchange", "Handler", "Headers", "HttpServer", "Limits
 
 Handler = Callable[[Exchange], Awaitable[None]]
 Refusal = Callable[[int, str], tuple[Headers, bytes]]
+"""Renders an answer that the server gives itself: status and sentence in, headers and body out."""
 
 _DEFAULTS: Final = Limits()
 _BACKLOG: Final = 2048
+_LONGEST_TICK: Final = 1.0
+_TURNED_AWAY: Final = 256
+"""Connections over the limit that are told so; any further one is cut."""
 _TEXT: Final = ((b"content-type", b"text/plain; charset=utf-8"),)
 
 
 def _plain(status: int, message: str) -> tuple[Headers, bytes]:
-    return _TEXT, message.encode() + b"\n"
+    return _TEXT, f"{status}: {message}\n".encode()
 
 
 class HttpServer:
@@ -40,6 +45,8 @@ class HttpServer:
         self.refusal: Refusal = refusal or _plain
         self.draining = False
         self.now = 0.0
+        self.date = b""
+        self.tick = min(_LONGEST_TICK, limits.shortest_wait / 4)
         self._handler = handler
         self._listeners: list[asyncio.Server] = []
         self._connections: set[ServerConnection] = set()
@@ -54,12 +61,15 @@ class HttpServer:
 
     @property
     def connections_open(self) -> int:
+        """Connections that have not been closed by both sides."""
         return len(self._connections)
 
     async def listen(self, sock: socket.socket) -> None:
-        """Starts to accept on a bound socket (TCP or Unix), which is the server's from now on."""
+        """Starts to accept on a bound socket (TCP or Unix), which is the server's from now on.
+
+        May be called for several sockets.
+        """
         loop = asyncio.get_running_loop()
-        self.draining = False
         if self._timer is None:
             self._sweep()
         if sock.family == socket.AF_UNIX:
@@ -99,9 +109,13 @@ class HttpServer:
         self.draining = True
         for connection in tuple(self._connections):
             connection.abort()
-        for task in self._tasks:
+        tasks = tuple(self._tasks)
+        for task in tasks:
             task.cancel()
-        while self._tasks or self._connections:
+        if tasks:
+            await asyncio.wait(tasks)
+        self._tasks.clear()
+        while self._connections:
             self._changed.clear()
             await self._changed.wait()
         if self._timer is not None:
@@ -111,24 +125,26 @@ class HttpServer:
     # What connections call.
 
     def connected(self, connection: ServerConnection) -> bool:
+        """Counts a connection in; False when there are too many."""
+        over = len(self._connections) - self.limits.connections
         self._connections.add(connection)
-        return len(self._connections) <= self.limits.connections
+        if over >= _TURNED_AWAY:
+            connection.abort()
+            return True
+        return over < 0
 
     def disconnected(self, connection: ServerConnection) -> None:
+        """Counts a connection out."""
         self._connections.discard(connection)
         self._changed.set()
 
     def settled(self) -> None:
+        """Something ended that `drain` may wait for."""
         self._changed.set()
 
     def serve(self, exchange: Exchange) -> None:
-        task = asyncio.get_running_loop().create_task(self._handle(exchange))
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self._changed.set()
+        """Runs the handler in a task of its own; `close` sees to its end."""
+        self._tasks.add(asyncio.get_running_loop().create_task(self._handle(exchange)))
 
     async def _handle(self, exchange: Exchange) -> None:
         try:
@@ -136,40 +152,34 @@ class HttpServer:
         except ClientGone:
             pass
         except Exception as error:  # noqa: BLE001 - the top of a request
-            telemetry.event(
-                "http.handler_failed",
-                logging.ERROR,
-                method=exchange.request.method,
-                path=exchange.request.path,
-                error=repr(error),
-            )
+            self._log("http.handler_failed", exchange, error=repr(error))
         finally:
-            self._complete(exchange)
+            if not exchange.ended:
+                self._give_up(exchange)
+            self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+            self._changed.set()
 
-    def _complete(self, exchange: Exchange) -> None:
-        """A handler has returned; a client never waits for an answer that cannot come."""
-        if not exchange.started:
-            exchange.respond(500, *_plain(500, "the request could not be handled"))
-        elif not exchange.ended:
+    def _give_up(self, exchange: Exchange) -> None:
+        """A client does not wait for an answer that cannot come any more."""
+        if exchange.started:
             exchange.abort()
+        else:
+            exchange.respond(500, *self.refusal(500, "the request could not be handled"))
+
+    def _log(self, name: str, exchange: Exchange, **fields: str) -> None:
+        request = exchange.request
+        telemetry.event(name, logging.ERROR, method=request.method, path=request.path, **fields)
 
     def _accept(self) -> ServerConnection:
         return ServerConnection(self)
 
     def _sweep(self) -> None:
-        """Looks at every connection's deadlines."""
+        """Looks at every connection's deadlines, and at the clock for the Date header."""
         loop = asyncio.get_running_loop()
-        self.now = now = loop.time()
-        limits = self.limits
-        shortest = min(
-            limits.head_seconds,
-            limits.body_idle_seconds,
-            limits.keepalive_seconds,
-            limits.write_idle_seconds,
-            limits.linger_seconds,
-        )
+        self.now = loop.time()
+        self.date = f"date: {formatdate(usegmt=True)}\r\n".encode("ascii")
         for connection in tuple(self._connections):
-            connection.check(now)
+            connection.check(self.now)
         if self.draining:
             self._changed.set()
-        self._timer = loop.call_later(min(1.0, shortest / 4), self._sweep)
+        self._timer = loop.call_later(self.tick, self._sweep)

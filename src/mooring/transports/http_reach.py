@@ -1,0 +1,130 @@
+"""Getting a connected socket to an address.
+
+A host name is resolved once per connection, each address is looked at before it is connected
+to, and the connection goes to the address that was looked at. Link-local addresses are
+never connected to: on a cloud machine they lead to its credentials.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Final
+
+from mooring.core.address import Address
+
+IpAddress = IPv4Address | IPv6Address
+Allowed = Callable[[IpAddress], bool]
+"""Whether an address may be connected to."""
+
+_METADATA: Final = frozenset(
+    map(ip_address, ("100.100.100.200", "192.0.0.192", "168.63.129.16", "fd00:ec2::254"))
+)
+_NAT64: Final = ip_network("64:ff9b::/96")
+_PER_ADDRESS: Final = 5.0
+"""Seconds after which the next of several addresses is tried."""
+_FIRST_PAUSE: Final = 0.002
+_LONGEST_PAUSE: Final = 0.1
+"""Seconds between two tries at a Unix socket whose backlog is full."""
+
+
+def anywhere(_: IpAddress) -> bool:
+    """Allows what is not refused to all."""
+    return True
+
+
+def public_only(ip: IpAddress) -> bool:
+    """Allows what is on the internet."""
+    return ip.is_global
+
+
+def is_refused(ip: IpAddress) -> bool:
+    """Whether nobody may connect there: link-local and metadata addresses, in any disguise."""
+    plain = _plain(ip)
+    return plain.is_link_local or plain in _METADATA or plain.is_multicast or plain.is_unspecified
+
+
+def _plain(ip: IpAddress) -> IpAddress:
+    """The IPv4 address that an IPv6 address stands for, or the address itself."""
+    if isinstance(ip, IPv4Address):
+        return ip
+    if ip in _NAT64:
+        return IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip.ipv4_mapped or ip.sixtofour or ip
+
+
+async def reach(address: Address, allowed: Allowed = anywhere) -> socket.socket:
+    """A connected, non-blocking socket. Raises OSError; the caller bounds the time."""
+    if address.socket:
+        return await _reach_unix(address.socket)
+    return await _reach_tcp(address, allowed)
+
+
+async def _reach_unix(path: str) -> socket.socket:
+    """Connects; a full backlog (EAGAIN) is waited for, since it does not queue."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    pause = _FIRST_PAUSE
+    try:
+        while True:
+            try:
+                sock.connect(path)
+            except BlockingIOError:
+                await _rest(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            else:
+                return sock
+    except BaseException:
+        sock.close()
+        raise
+
+
+async def _rest(seconds: float) -> None:
+    """Waits on the loop's own clock, as the connection does."""
+    loop = asyncio.get_running_loop()
+    rested: asyncio.Future[None] = loop.create_future()
+    timer = loop.call_later(seconds, rested.set_result, None)
+    try:
+        await rested
+    finally:
+        timer.cancel()
+
+
+async def _reach_tcp(address: Address, allowed: Allowed) -> socket.socket:
+    """Tries the host's addresses in turn; the last one's failure counts."""
+    failure = OSError("the name has no address")
+    places = await _resolve(address)
+    for number, (family, place) in enumerate(places, 1):
+        ip = ip_address(place[0].partition("%")[0])
+        if is_refused(ip) or not allowed(_plain(ip)):
+            failure = OSError(f"connections to {ip} are not allowed")
+            continue
+        try:
+            async with asyncio.timeout(None if number == len(places) else _PER_ADDRESS):
+                return await _connect(family, place)
+        except OSError as error:
+            failure = error
+    raise failure
+
+
+async def _connect(family: int, place: tuple[str, int]) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    try:
+        await asyncio.get_running_loop().sock_connect(sock, place)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+async def _resolve(address: Address) -> list[tuple[int, tuple[str, int]]]:
+    """Where the host is: family and place to connect to, best first."""
+    try:
+        version = ip_address(address.host).version
+    except ValueError:
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        return [(family, (str(place[0]), int(place[1]))) for family, _, _, _, place in found]
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    return [(family, (address.host, address.port))]
