@@ -5,7 +5,6 @@ as it was started and gone as soon as it was stopped. A test can have starts fai
 wait, endings take their time, and can end or lose a running instance.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
@@ -15,6 +14,7 @@ from mooring.core.workload import Ended, Observed, Workload
 from mooring.errors import Unavailable
 from mooring.kinds.ref import Ref
 from mooring.kinds.server import Resolved
+from mooring.runtimes.feed import Feed
 
 _UP = ("installing", "running", "stopping")
 
@@ -41,7 +41,7 @@ class FakeRuntime:
         self._clock = clock
         self._instances: dict[tuple[Ref, str], Observed] = {}
         self._behaviours: dict[Ref, Behaviour] = {}
-        self._listeners: list[asyncio.Queue[Ref]] = []
+        self._feed = Feed()
         self._starts = 0
         self.performed: list[Action] = []
         """Every action, in order."""
@@ -68,20 +68,12 @@ class FakeRuntime:
             case Stop(ref, name, uid, _):
                 self._stop(ref, name, uid)
 
-    async def changes(self) -> AsyncIterator[Ref]:
-        news: asyncio.Queue[Ref] = asyncio.Queue()
-        self._listeners.append(news)
-        try:
-            while True:
-                self._check()
-                yield await news.get()
-        finally:
-            self._listeners.remove(news)
+    def changes(self) -> AsyncIterator[Ref]:
+        return self._feed.changes()
 
     def tell(self, ref: Ref) -> None:
         """Says that something changed about a server."""
-        for news in self._listeners:
-            news.put_nowait(ref)
+        self._feed.tell(ref)
 
     def behaviour(self, ref: Ref) -> Behaviour:
         """What becomes of this server's instances from now on; the test changes it."""
