@@ -1,0 +1,63 @@
+"""Clients of Kubernetes find out what there is."""
+
+import pytest
+from support.surface import BASE, Served
+
+
+def test_the_groups_are_told(api: Served) -> None:
+    groups = api.ask("GET", "/apis").document["groups"]
+    assert [group["name"] for group in groups] == ["mooring.dev", "view.mooring.dev"]
+    for group in groups:
+        assert api.ask("GET", f"/apis/{group['name']}").document == group
+        assert group["preferredVersion"]["version"] == "v1alpha1"
+    assert api.ask("GET", "/api").document["versions"] == ["v1"]
+
+
+@pytest.mark.parametrize(
+    ("path", "version", "names"),
+    [
+        ("/api/v1", "v1", {"secrets", "events"}),
+        (
+            "/apis/mooring.dev/v1alpha1",
+            "mooring.dev/v1alpha1",
+            {"mcpservers", "mcpservers/status", "mcpgroups", "mcpgroups/status"},
+        ),
+        (
+            "/apis/view.mooring.dev/v1alpha1",
+            "view.mooring.dev/v1alpha1",
+            {"mcpinstances", "mcpinstances/log", "mcpservers/tools", "mcpservers/call"},
+        ),
+    ],
+)
+def test_the_kinds_of_a_group_are_told(
+    api: Served, path: str, version: str, names: set[str]
+) -> None:
+    found = api.ask("GET", path).document
+    assert found["kind"] == "APIResourceList"
+    assert found["groupVersion"] == version
+    assert {entry["name"] for entry in found["resources"]} == names
+
+
+def test_every_kind_that_is_told_of_can_be_listed(api: Served) -> None:
+    for path in ("/api/v1", "/apis/mooring.dev/v1alpha1", "/apis/view.mooring.dev/v1alpha1"):
+        for entry in api.ask("GET", path).document["resources"]:
+            if "list" in entry["verbs"]:
+                assert api.ask("GET", f"{path}/{entry['name']}").status == 200
+
+
+def test_what_may_only_be_looked_at_says_so(api: Served) -> None:
+    entries = api.ask("GET", "/api/v1").document["resources"]
+    verbs = {entry["name"]: entry["verbs"] for entry in entries}
+    assert verbs["events"] == ["get", "list", "watch"]
+    assert {"create", "delete", "patch", "update"} <= set(verbs["secrets"])
+
+
+def test_the_version_says_where_clients_connect(api: Served) -> None:
+    found = api.ask("GET", "/version").document
+    assert found["gitVersion"].startswith("v")
+    assert found["endpoints"] == BASE
+
+
+def test_it_says_that_it_lives(api: Served) -> None:
+    answer = api.ask("GET", "/healthz")
+    assert (answer.status, answer.body) == (200, b"ok")
