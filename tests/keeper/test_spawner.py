@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from support.keeping import (
     PATH,
     Family,
     children_of,
+    eventually,
     gone,
     output,
     processes,
@@ -27,6 +29,7 @@ from mooring.core.keeping import SlotSpec
 from mooring.core.logline import parse
 from mooring.errors import Unavailable
 from mooring.keeper import child as ending
+from mooring.keeper import spawner as spawning
 from mooring.keeper.forking import Rung
 from mooring.keeper.ladder import MARKER, RUNGS
 from mooring.keeper.spawner import ForkSpawner
@@ -81,7 +84,7 @@ async def refusal(made: ForkSpawner, wanted: SlotSpec) -> str:
 def test_how_it_ended_comes_back_true(run: Run, rung: Rung) -> None:
     async def story() -> None:
         async with spawner(rung) as made:
-            for script, code, signal in (
+            for script, code, number in (
                 ("exit 0", 0, 0),
                 ("exit 7", 7, 0),
                 ("exit 143", 143, 0),
@@ -90,7 +93,7 @@ def test_how_it_ended_comes_back_true(run: Run, rung: Rung) -> None:
                 ("kill -SEGV $$", 0, 11),
             ):
                 exit = await (await made.spawn(shell(script), stdio=True)).wait()
-                assert (exit.code, exit.signal) == (code, signal), script
+                assert (exit.code, exit.signal) == (code, number), script
 
     run(story())
 
@@ -383,6 +386,39 @@ def test_a_forker_that_was_killed_is_replaced_and_its_children_live_on(run: Run)
             assert not first.exited.done()
             await asyncio.gather(first.end(5), second.end(5))
             assert first.exited.result().code == second.exited.result().code == 0
+
+    run(story())
+
+
+def test_one_that_never_runs_is_given_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spawning, "BIRTH", 0.1)
+
+    async def story() -> None:
+        async with spawner() as made:
+            child = await made.spawn(spec("cat"), stdio=True)
+            forker = made._forker._process
+            assert forker is not None
+            forker.send_signal(signal.SIGSTOP)
+            message = await refusal(made, spec("cat"))
+            assert message == "cannot start cat: it did not run within 0.1 s"
+            forker.send_signal(signal.SIGCONT)
+            await child.end(0)
+
+    run(story())
+
+
+def test_one_that_was_lost_before_its_birth_is_born_again(run: Run) -> None:
+    async def story() -> None:
+        async with spawner() as made:
+            await (await made.spawn(spec("true"), stdio=True)).wait()
+            forker = made._forker._process
+            assert forker is not None
+            forker.send_signal(signal.SIGSTOP)
+            async with asyncio.TaskGroup() as tasks:
+                birth = tasks.create_task(made.spawn(spec("cat"), stdio=True))
+                await eventually(lambda: made._forker._turn.locked() or bool(made._logs._files))
+                forker.kill()
+            await birth.result().end(0)
 
     run(story())
 

@@ -126,8 +126,11 @@ class Keeper:
         pidfd = os.pidfd_open(self.process.pid)
         try:
             poll.register(pidfd, select.POLLIN)
-            while not self._answers() and not poll.poll(20):
-                continue
+            for _ in range(int(PATIENCE / 0.02)):
+                if self._answers() or poll.poll(20):
+                    return
+            self.close()
+            raise AssertionError(f"no keeper answers: {self.log.read_text()[-2000:]}")
         finally:
             os.close(pidfd)
 
@@ -138,7 +141,8 @@ class Keeper:
 
     def _answers(self) -> bool:
         with contextlib.suppress(OSError):
-            return self.ask("GET", "/v1/keeper")[0] == 200
+            status, about = self.ask("GET", "/v1/keeper")
+            return status == 200 and about["pid"] == self.process.pid
         return False
 
     def ask(self, method: str, path: str, document: Any = None) -> tuple[int, Any]:

@@ -86,6 +86,8 @@ class KeeperState(Struct, frozen=True, kw_only=True):
     rung: Literal["pid-namespace", "cgroup", "process-group"]
     """How surely its children end with it; see the ladder."""
     started_at: float
+    ending: bool = False
+    """It takes no new slots, and is gone once its children are."""
 
 
 class Changes(Struct, frozen=True, kw_only=True):

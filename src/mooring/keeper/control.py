@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
 import msgspec
+from msgspec.structs import replace
 
 from mooring.core.keeping import (
     PROTOCOL,
@@ -107,7 +108,7 @@ class Control:
         exchange.respond(status, _HEADERS, msgspec.json.encode(answer))
 
     async def _keeper(self, exchange: Exchange, uid: str) -> tuple[int, Any]:
-        return 200, self._about
+        return 200, replace(self._about, ending=self._slots.ending)
 
     async def _list(self, exchange: Exchange, uid: str) -> tuple[int, Any]:
         return 200, self._slots.states()
@@ -142,8 +143,10 @@ class Control:
         return 200, await self._slots.changes(since, max(wait, 0.0), gone)
 
     async def _shutdown(self, exchange: Exchange, uid: str) -> tuple[int, Any]:
-        self._shut_down(_grace(exchange))
-        return 202, self._about
+        grace = _grace(exchange)
+        self._slots.mark_ending()
+        self._shut_down(grace)
+        return 202, replace(self._about, ending=True)
 
     async def _lend(self, exchange: Exchange) -> None:
         """Sends the answer past the server, because a descriptor has to go with its bytes."""

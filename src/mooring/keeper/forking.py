@@ -24,6 +24,9 @@ from mooring.keeper.child import Blow
 Rung = Literal["pid-namespace", "cgroup", "process-group"]
 """How surely a child ends; see `ladder`."""
 
+LOST = "lost"
+"""The stage of a child whose forker or init was killed before it was born."""
+
 _CREDENTIALS = struct.Struct("3i")
 _LEAVING = 2.0
 _ENVIRONMENT = {"LANG": "C.UTF-8", "PATH": os.defpath}
@@ -182,7 +185,7 @@ class InitLine:
 
     def _end(self, outcome: tuple[int, int] | None) -> None:
         born = self.born.done()
-        self._settle(Unborn("init", 0))
+        self._settle(Unborn(LOST, 0))
         self.cut()
         if born:
             self._over(outcome)

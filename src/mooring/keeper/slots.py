@@ -27,7 +27,8 @@ class Slots:
         self._logs = logs
         self._tasks = tasks
         self._slots: dict[str, Slot] = {}
-        self._ending = False
+        self.ending = False
+        """Nothing more is started."""
 
     async def put(self, spec: SlotSpec) -> SlotState:
         """Starts a slot, unless there is one of that uid; returns once it runs or never will.
@@ -36,7 +37,7 @@ class Slots:
         """
         slot = self._slots.get(spec.uid)
         if slot is None:
-            if self._ending:
+            if self.ending:
                 raise Unavailable("KeeperGone", "the keeper is ending and starts nothing more")
             slot = self._slots[spec.uid] = Slot(spec, self._logs.file(spec.log), self._around)
             self._news.changed(spec.uid)
@@ -85,9 +86,15 @@ class Slots:
             gone=tuple(forgotten),
         )
 
+    def mark_ending(self) -> None:
+        """From now on the end of all slots is wanted, and no new one."""
+        self.ending = True
+        for slot in self._slots.values():
+            slot.mark_stopping()
+
     async def end_all(self, grace: float) -> None:
         """Ends all slots at once, and takes no new ones."""
-        self._ending = True
+        self.mark_ending()
         async with asyncio.TaskGroup() as ends:
             for slot in self._slots.values():
                 if not slot.over.is_set():

@@ -13,7 +13,7 @@ from mooring.clock import Clock
 from mooring.core.keeping import Exit, SlotSpec
 from mooring.errors import Unavailable
 from mooring.keeper.child import Child
-from mooring.keeper.forking import Forker, ForkRequest, InitLine, Unborn
+from mooring.keeper.forking import LOST, Forker, ForkRequest, InitLine, Unborn
 from mooring.keeper.ladder import MARKER, Ladder
 from mooring.keeper.logfile import Drain, Logs
 
@@ -49,14 +49,39 @@ class ForkSpawner:
         drain = Drain(pipes.take("err"), self._logs.file(spec.log).stream())
         life = _Life(self._clock, self._ladder, drain, request.env[MARKER])
         try:
-            line = await self._forker.fork(request, pipes.theirs, life.over)
-            pid = await _birth(line)
+            line, pid = await self._bear(request, pipes, life)
         except BaseException:
             drain.close()
             raise
         child = Child(pid, line.strike, pipes.take("in"), pipes.take("out"))
         life.begin(child)
         return child
+
+    async def _bear(
+        self, request: ForkRequest, pipes: "_Pipes", life: "_Life"
+    ) -> tuple[InitLine, int]:
+        """The line to init, and the child's pid once its command runs; a lost one is repeated."""
+        try:
+            return await self._try(request, pipes, life)
+        except Unborn as failure:
+            if failure.stage != LOST:
+                raise
+        self._ladder.sweep(request.env[MARKER])
+        return await self._try(request, pipes, life)
+
+    async def _try(
+        self, request: ForkRequest, pipes: "_Pipes", life: "_Life"
+    ) -> tuple[InitLine, int]:
+        line = await self._forker.fork(request, pipes.theirs, life.over)
+        try:
+            async with asyncio.timeout(BIRTH):
+                return line, await asyncio.shield(line.born)
+        except TimeoutError:
+            line.cut()
+            raise OSError(errno.ETIMEDOUT, f"it did not run within {BIRTH:g} s") from None
+        except BaseException:
+            line.cut()
+            raise
 
     def _request(self, spec: SlotSpec, stdio: bool, port: int) -> ForkRequest:
         """What the forker needs to know; OSError where a cgroup cannot be made."""
@@ -152,16 +177,6 @@ class _Life:
         """Everything it wrote is read."""
         at, last_line = self._clock.now().timestamp(), self._drain.last_line
         self._exit.set_result(Exit(code=code, signal=sign, at=at, last_line=last_line))
-
-
-async def _birth(line: InitLine) -> int:
-    """The child's pid, once its command runs."""
-    try:
-        async with asyncio.timeout(BIRTH):
-            return await asyncio.shield(line.born)
-    except BaseException:
-        line.cut()
-        raise
 
 
 def words(spec: SlotSpec, failure: Unborn) -> str:
