@@ -35,6 +35,8 @@ POLL = 20.0
 LIMIT = 64 * 1024 * 1024
 """Bytes of an answer."""
 JSON = ((b"content-type", b"application/json"),)
+_CLOSED_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+"""Python passes received descriptors on to the programs that it starts unless this is said."""
 
 
 class KeeperClient:
@@ -151,7 +153,7 @@ def _hear(line: socket.socket, received: list[int]) -> bytes:
     answer = b""
     while len(answer) < LIMIT:
         try:
-            piece, descriptors, _, _ = socket.recv_fds(line, 65536, 4)
+            piece, descriptors, _, _ = socket.recv_fds(line, 65536, 4, _CLOSED_ON_EXEC)
         except ConnectionResetError:
             break
         received += descriptors
