@@ -10,10 +10,10 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from itertools import count
 from pathlib import Path
 
 MARKER = "mooring.json"
+TRIES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +50,19 @@ def finish(directory: Path, contents: Contents) -> None:
 
 
 def discard(directory: Path) -> None:
-    """Removes a directory: it is out of the way at once, and deleted then."""
-    trash = directory.parent / ".trash"
-    trash.mkdir(mode=0o700, exist_ok=True)
-    for number in count():
+    """Removes a directory, whose lock is held: it is out of the way at once, and deleted then."""
+    for number in range(TRIES):
         try:
-            directory.rename(trash / f"{directory.name}.{number}")
+            directory.rename(directory.with_name(f"{directory.name}.trash{number}"))
         except FileNotFoundError:
             break
-        except OSError:  # that name is taken by one that is being deleted
-            if number > 1000:
+        except OSError:  # an earlier one of that name is still being deleted
+            if number + 1 == TRIES:
                 raise
-    shutil.rmtree(trash, ignore_errors=True)
+        else:
+            break
+    for remains in directory.parent.glob(f"{directory.name}.trash*"):
+        shutil.rmtree(remains, ignore_errors=True)
 
 
 def lock(path: Path) -> int:

@@ -108,7 +108,7 @@ class Mirror:
     async def follow(self, tasks: asyncio.TaskGroup) -> None:
         """Keeps up with the keeper, for ever; a new one is asked for when it is gone."""
         self._tasks = tasks
-        pause = PAUSE
+        pause, at_once = PAUSE, True
         while True:
             try:
                 await self._keep_up()
@@ -116,10 +116,11 @@ class Mirror:
                 telemetry.event("keeper.lost", logging.WARNING, why=error.message)
                 if error.reason == "KeeperGone":
                     self._all_over()
-            reached = self._reached.is_set()
+            if self._reached.is_set():
+                pause, at_once = PAUSE, True
             self._reached.clear()
-            if await self._revived() and reached:
-                pause = PAUSE
+            if await self._revived() and at_once:
+                at_once = False
                 continue
             await self._clock.sleep(pause)
             pause = min(pause * 2, LONGEST)
