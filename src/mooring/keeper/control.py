@@ -17,7 +17,6 @@ import asyncio
 import contextlib
 import os
 import socket
-import struct
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 from urllib.parse import parse_qs
@@ -45,7 +44,7 @@ _HEADERS: Headers = (
     (b"content-type", b"application/json"),
     (b"mooring-protocol", b"%d" % PROTOCOL),
 )
-_CREDENTIALS = struct.Struct("3i")
+_OURSELVES = f"unix:{os.geteuid()}"
 T = TypeVar("T")
 Route = Callable[[Exchange, str], Awaitable[tuple[int, Any]]]
 
@@ -186,8 +185,6 @@ def _grace(exchange: Exchange) -> float:
 
 def _check_peer(exchange: Exchange) -> None:
     """Raises Denied unless our own user (or root) is at the other end."""
-    with exchange.connection_socket() as connection:
-        found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    uid = _CREDENTIALS.unpack(found)[1]
-    if uid not in (os.geteuid(), 0):
-        raise Denied("Forbidden", f"this keeper belongs to uid {os.geteuid()}, not to {uid}")
+    if exchange.request.peer not in (_OURSELVES, "unix:0"):
+        who = exchange.request.peer.removeprefix("unix:")
+        raise Denied("Forbidden", f"this keeper belongs to uid {os.geteuid()}, not to {who}")

@@ -9,6 +9,7 @@ server's sweep, so that a request costs no timer.
 import asyncio
 import os
 import socket
+import struct
 from collections.abc import Callable
 from enum import Enum
 from typing import Final, Protocol, cast
@@ -18,6 +19,7 @@ from mooring.transports.http_head import Headers, Limits, Refused, RequestReader
 
 _SLICE: Final = 16 * 1024
 """Bytes parsed at once while more requests than one may be in them."""
+_CREDENTIALS: Final = struct.Struct("3i")
 _LINGER_BYTES: Final = 16 * 1024 * 1024
 """Thrown away of a request that was refused, before the connection is cut."""
 
@@ -105,7 +107,7 @@ class ServerConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(self._owner.limits.write_buffer)
         peer = transport.get_extra_info("peername")
-        self._peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "unix"
+        self._peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else self._user()
         if not self._owner.connected(self):
             self._refuse(Refused(503, "too many connections; try again later"))
         elif self._owner.draining:
@@ -185,6 +187,12 @@ class ServerConnection(asyncio.Protocol):
     def duplicate(self) -> socket.socket:
         sock = self._transport.get_extra_info("socket")
         return socket.socket(fileno=os.dup(sock.fileno()))
+
+    def _user(self) -> str:
+        """`unix:UID`: who is at the other end of a Unix socket, as the kernel vouches for it."""
+        with self.duplicate() as sock:
+            found = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        return f"unix:{_CREDENTIALS.unpack(found)[1]}"
 
     # What the server calls.
 

@@ -101,7 +101,7 @@ class Request:
             self.index = dict(reversed(headers))
         self.body = b""
         self.peer = ""
-        """`127.0.0.1:5123`, or `unix`."""
+        """`127.0.0.1:5123`, or `unix:UID` with the user at the other end."""
         self.version = "1.1"
         self.keep_alive = True
         """Whether the client would send another request on the same connection."""
