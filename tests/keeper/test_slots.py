@@ -12,7 +12,7 @@ from support.keeping import StandInSpawner, spec
 from mooring.core.keeping import SlotSpec, SlotState
 from mooring.core.logline import parse
 from mooring.errors import Conflict, NotFound, Unavailable
-from mooring.keeper import child, slot
+from mooring.keeper import child, slot, slots
 from mooring.keeper.logfile import Logs
 from mooring.keeper.slots import Slots
 from mooring.testing.clock import FakeClock
@@ -205,6 +205,27 @@ def test_a_fixed_port_in_use_is_an_exit_with_a_reason(run: Run) -> None:
             b.slots.stop("u1", grace=5)
             await b.ended("u1")
             assert (await b.slots.put(http(uid="u3", port=first.port))).state == "running"
+
+    run(story())
+
+
+def test_a_start_that_takes_too_long_goes_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slots, "START", 0.01)
+
+    async def story() -> None:
+        async with bench() as b:
+            gate, spawn = asyncio.Event(), b.spawner.spawn
+
+            async def slow(*words: Any, **options: Any) -> Any:
+                await gate.wait()
+                return await spawn(*words, **options)
+
+            b.spawner.spawn = slow  # type: ignore[method-assign]  # a hanging file system
+            assert (await b.slots.put(http(uid="u1"))).pid == 0
+            seen = (await b.slots.changes(0, 0, b.never)).sequence
+            gate.set()
+            changes = await b.slots.changes(seen, 5, b.never)
+            assert [(state.state, state.pid) for state in changes.slots] == [("running", 1000)]
 
     run(story())
 

@@ -5,6 +5,7 @@ harmless. One that has exited stays, with how it ended, until it is forgotten.
 """
 
 import asyncio
+import contextlib
 
 from mooring.clock import Clock
 from mooring.core.keeping import Changes, SlotSpec, SlotState
@@ -14,6 +15,9 @@ from mooring.keeper.logfile import Logs
 from mooring.keeper.news import News
 from mooring.keeper.ports import Ports
 from mooring.keeper.slot import Occupant, Slot, Surroundings
+
+START = 12.0
+"""Seconds that a put waits for the slot to run."""
 
 
 class Slots:
@@ -33,7 +37,8 @@ class Slots:
     async def put(self, spec: SlotSpec) -> SlotState:
         """Starts a slot, unless there is one of that uid; returns once it runs or never will.
 
-        A start that fails is no error here: the slot has exited, and says why.
+        A start that fails is no error here: the slot has exited, and says why. One that takes
+        longer than `START` goes on.
         """
         slot = self._slots.get(spec.uid)
         if slot is None:
@@ -42,7 +47,9 @@ class Slots:
             slot = self._slots[spec.uid] = Slot(spec, self._logs.file(spec.log), self._around)
             self._news.changed(spec.uid)
             self._tasks.create_task(slot.hold())
-        await slot.settled.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(START):
+                await slot.settled.wait()
         return slot.state
 
     def state(self, uid: str) -> SlotState:

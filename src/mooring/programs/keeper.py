@@ -63,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = Options(path, given.alone_seconds, given.rung)
     _open_log(given.log)
     os.chdir("/")
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal that closes is not ours
     claim = Claim(path)
     try:
         sock = claim.acquire()
