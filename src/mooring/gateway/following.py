@@ -15,12 +15,11 @@ LONGEST = 1024 * 1024
 class Following:
     """Follows one stream; give it every chunk, send what it returns."""
 
-    __slots__ = ("_held", "_id", "_splitter", "answered", "resumable")
+    __slots__ = ("_id", "_splitter", "answered", "resumable")
 
     def __init__(self, id: bytes | None) -> None:
         self._id = id
         self._splitter: EventSplitter | None = EventSplitter(LONGEST)
-        self._held = b""
         self.answered = id is None
         """The answer has passed, or none was waited for."""
         self.resumable = False
@@ -28,28 +27,23 @@ class Following:
 
     def feed(self, chunk: bytes) -> bytes:
         """The bytes that may be sent now: all events that are complete."""
-        if self._splitter is None:
+        splitter = self._splitter
+        if splitter is None:
             return chunk
+        before = splitter.pending
         try:
-            events = self._splitter.feed(chunk)
+            events = splitter.feed(chunk)
         except ValueError:
             self._splitter = None
             self.answered = True  # nothing but a result is that long
-            return self._held + chunk
-        length = 0
+            return before + chunk
         for event in events:
-            length += len(event.raw)
             self._note(event)
-        held = self._held + chunk if self._held else chunk
-        if length == len(held):
-            self._held = b""
-            return held
-        self._held = held[length:]
-        return held[:length]
+        return events[0].raw if len(events) == 1 else b"".join([event.raw for event in events])
 
     def rest(self) -> bytes:
         """What came after the last complete event, at a proper end of the stream."""
-        return self._held
+        return b"" if self._splitter is None else self._splitter.pending
 
     @property
     def abandoned(self) -> bool:

@@ -53,7 +53,7 @@ class Gateway:
         """Set once there is a table, so that requests can be taken."""
         self._store = store
         self._clock = clock
-        self._sessions = sessions or OpenSessions(sealer, clock)
+        self._sessions = OpenSessions(sealer, clock) if sessions is None else sessions
         courier = Courier(pool, self._sessions, clock)
         self._afterwork = Afterwork(courier)
         self._streams: Leashes = set()

@@ -39,6 +39,6 @@ class Leash:
         if self._among is not None:
             self._among.discard(self)
         if self.pulled and task is not None:
-            task.uncancel()
-            return kind is asyncio.CancelledError
+            others = task.uncancel()
+            return kind is asyncio.CancelledError and not others
         return False

@@ -1,0 +1,61 @@
+"""What the end of a stream means."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.gateway.following import LONGEST, Following
+
+NOTE = b'data: {"jsonrpc":"2.0","method":"x"}\n\n'
+OTHER = b'data: {"jsonrpc":"2.0","id":"2","result":{}}\n\n'
+QUESTION = b'data: {"jsonrpc":"2.0","id":2,"method":"elicitation/create"}\n\n'
+ANSWER = b'data: {"result":{},"jsonrpc":"2.0","id":2}\n\n'
+PRIMING = b"id: 5\nretry: 1\ndata:\n\n"
+PING = b": ping\n\n"
+
+
+@given(st.lists(st.sampled_from([NOTE, OTHER, QUESTION, PING])), st.lists(st.integers(1, 30)))
+def test_what_goes_in_comes_out_and_never_half_an_event(
+    events: list[bytes], cuts: list[int]
+) -> None:
+    stream = b"".join(events)
+    following = Following(b"2")
+    out = b""
+    left = stream
+    for cut in [*cuts, len(stream)]:
+        out += following.feed(left[:cut])
+        left = left[cut:]
+        assert stream.startswith(out)
+        assert not out or out.endswith(b"\n\n")
+    assert out + following.rest() == stream
+    assert following.abandoned
+
+
+def test_the_answer_is_the_response_with_the_same_id() -> None:
+    following = Following(b"2")
+    for event in (NOTE, OTHER, QUESTION):
+        following.feed(event)
+        assert following.abandoned
+    following.feed(ANSWER)
+    assert not following.abandoned
+
+
+def test_an_event_with_an_id_can_be_resumed_from() -> None:
+    following = Following(b"2")
+    following.feed(PRIMING)
+    assert following.resumable
+    assert not following.answered
+    assert not following.abandoned
+
+
+def test_where_nobody_waits_nothing_is_abandoned() -> None:
+    assert not Following(None).abandoned
+
+
+def test_an_event_past_the_limit_passes_as_it_comes_and_counts_as_the_answer() -> None:
+    following = Following(b"2")
+    assert following.feed(b"data: ") == b""
+    long = b"x" * (LONGEST + 1)
+    assert following.feed(long) == b"data: " + long
+    assert following.feed(b"more\n\n") == b"more\n\n"
+    assert following.rest() == b""
+    assert not following.abandoned
