@@ -7,8 +7,10 @@ whoever asks; they are never reached, nor are those that name no single host.
 
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-METADATA = (ip_address("100.100.100.200"), ip_address("fd00:ec2::254"))
-"""Metadata endpoints that are not link-local: Alibaba Cloud, and AWS over IPv6."""
+METADATA = tuple(
+    map(ip_address, ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254"))
+)
+"""Metadata endpoints that are not link-local: Alibaba, Azure, Oracle, and AWS over IPv6."""
 NAT64 = ip_network("64:ff9b::/96")
 
 

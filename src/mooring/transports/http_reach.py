@@ -2,7 +2,7 @@
 
 A host name is resolved once per connection, each address is looked at before it is connected
 to, and the connection goes to the address that was looked at. Link-local addresses are
-never connected to: on a cloud machine they lead to its credentials.
+never connected to (`core/remote`): on a cloud machine they lead to its credentials.
 """
 
 import asyncio
@@ -12,14 +12,12 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 
 from mooring.core.address import Address
+from mooring.core.remote import refusal
 
 IpAddress = IPv4Address | IPv6Address
 Allowed = Callable[[IpAddress], bool]
 """Whether an address may be connected to."""
 
-_METADATA: Final = frozenset(
-    map(ip_address, ("100.100.100.200", "192.0.0.192", "168.63.129.16", "fd00:ec2::254"))
-)
 _NAT64: Final = ip_network("64:ff9b::/96")
 _PER_ADDRESS: Final = 5.0
 """Seconds after which the next of several addresses is tried."""
@@ -40,8 +38,7 @@ def public_only(ip: IpAddress) -> bool:
 
 def is_refused(ip: IpAddress) -> bool:
     """Whether nobody may connect there: link-local and metadata addresses, in any disguise."""
-    plain = _plain(ip)
-    return plain.is_link_local or plain in _METADATA or plain.is_multicast or plain.is_unspecified
+    return refusal(str(ip)) is not None
 
 
 def _plain(ip: IpAddress) -> IpAddress:
@@ -96,8 +93,9 @@ async def _reach_tcp(address: Address, allowed: Allowed) -> socket.socket:
     places = await _resolve(address)
     for number, (family, place) in enumerate(places, 1):
         ip = ip_address(place[0].partition("%")[0])
-        if is_refused(ip) or not allowed(_plain(ip)):
-            failure = OSError(f"connections to {ip} are not allowed")
+        why = refusal(str(ip))
+        if why is not None or not allowed(_plain(ip)):
+            failure = OSError(why or f"connections to {ip} are not allowed")
             continue
         try:
             async with asyncio.timeout(None if number == len(places) else _PER_ADDRESS):
