@@ -14,6 +14,7 @@ def test_a_complaint_says_where_what_and_what_to_do() -> None:
     assert str(whole) == "f.yaml:12:3: server/time: spec.replicas: must be at most 100 (see docs)"
     assert str(Complaint("", "must be a mapping")) == "must be a mapping"
     assert str(Complaint("a", "is odd", source="f.yaml")) == "f.yaml: a: is odd"
+    assert str(Complaint("a", "is odd", line=3, column=9)) == "line 3: a: is odd"
 
 
 @pytest.mark.parametrize(

@@ -167,6 +167,13 @@ def test_what_is_no_object_is_complained_about() -> None:
     ]
 
 
+def test_what_a_file_declares_is_not_printed_with_its_secrets() -> None:
+    text = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData: {t: hunter2}"
+    manifest = read(text, "f")
+    assert manifest.declared[0].document["stringData"] == {"t": "hunter2"}
+    assert "hunter2" not in repr(manifest)
+
+
 def test_no_complaint_repeats_a_secret() -> None:
     for value in ("[hunter2]", "{hunter2: x}", "!!int hunter2", "!x hunter2", "&a [hunter2]"):
         text = f"apiVersion: v1\nkind: Secret\nmetadata: {{name: a}}\nstringData: {{t: {value}}}"

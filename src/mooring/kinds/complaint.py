@@ -38,13 +38,19 @@ class Complaint:
 
         The hint, if any, follows in brackets.
         """
-        where = f"{self.source}:{self.line}:{self.column}" if self.line else self.source
+        where = self.source
+        if self.line:
+            where = f"{where}:{self.line}:{self.column}" if where else f"line {self.line}"
         said = ": ".join(filter(None, (where, self.object, self.path, self.message)))
         return f"{said} ({self.hint})" if self.hint else said
 
 
 def path_of(place: Place) -> str:
-    """A place as people write it: `spec.env[0].name`, `metadata.labels[example.com/team]`."""
+    """A place as people write it.
+
+    >>> path_of(("spec", "env", 0, "name")), path_of(("metadata", "labels", "example.com/team"))
+    ('spec.env[0].name', 'metadata.labels[example.com/team]')
+    """
     text = ""
     for step in place:
         if isinstance(step, str) and step.replace("_", "a").isalnum():

@@ -17,12 +17,7 @@ _KEPT = ("type", "format", "enum", "pattern", "minimum", "maximum", "minLength",
 
 
 def structural(part: type[Part], defaults: bool = True) -> Schema:
-    """The schema of a piece and of everything below it.
-
-    >>> from mooring.kinds.server import SecretKeyRef
-    >>> structural(SecretKeyRef)["properties"]["key"]
-    {'type': 'string', 'minLength': 1}
-    """
+    """The schema of a piece and of everything below it."""
     raw = part.model_json_schema(by_alias=True)
     found = raw.get("$defs", {})
     properties = {

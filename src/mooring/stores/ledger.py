@@ -71,26 +71,28 @@ class Ledger(ABC):
     async def put(self, new: T) -> T:
         uid = "" if new.metadata.resource_version else self._uids()
         verdict = decide_put(self._head(new.ref), new, self._stamp(uid))
-        return cast(T, await self._carry_out(verdict))
+        return cast(T, await self._carry_out(new.ref, verdict))
 
     async def report(self, new: T) -> T:
         verdict = decide_report(self._head(new.ref), new, self._stamp())
-        return cast(T, await self._carry_out(verdict))
+        return cast(T, await self._carry_out(new.ref, verdict))
 
     async def delete(self, ref: Ref, uid: str = "", version: str = "") -> Object:
         stamp = self._stamp()
         verdict = decide_delete(self._head(ref), ref, stamp, uid=uid, version=version)
-        return await self._carry_out(verdict)
+        return await self._carry_out(ref, verdict)
 
     def _stamp(self, uid: str = "") -> Stamp:
         return Stamp(str(self._head_version() + 1), self._clock.now(), uid)
 
-    async def _carry_out(self, verdict: Verdict) -> Object:
+    async def _carry_out(self, ref: Ref, verdict: Verdict) -> Object:
+        """An answer waits for the writes that it rests on: who reads again then reads them."""
         match verdict:
             case Refusal(reason, message):
+                await self._settle(ref)
                 raise _error(reason, message)
             case Unchanged(held):
-                await self._settle(held.ref)
+                await self._settle(ref)
                 return held
             case Change(_, changed):
                 await self._commit(verdict)
