@@ -31,7 +31,6 @@ FAMILIES: Mapping[str, Mapping[str, tuple[int, str]]] = MappingProxyType(
         },
         "Denied": {
             "Forbidden": (403, "The caller is known, and may not do this."),
-            "Unauthorized": (401, "The caller has not said who they are."),
         },
         "NotFound": {
             "CommandNotFound": (404, "A program that is needed is not on this machine."),
