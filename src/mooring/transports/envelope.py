@@ -15,20 +15,18 @@ behind us may choose the other one. Ids and tokens are replaced by offset.
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from typing import Any, Final, Literal, NoReturn
+from collections.abc import Iterator
+from typing import Final, Literal
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from mooring.transports.members import Member, NotAnObject, NotJson, members, spans
+
 PARSE_ERROR: Final = -32700
 INVALID_REQUEST: Final = -32600
-VERSION_KEY: Final = "io.modelcontextprotocol/protocolVersion"
-
-Member = tuple[str, bytes]
-"""A key, decoded, and the raw JSON text of its value."""
-Members = Callable[[bytes], list[Member]]
-"""Lists the members of an object; raises _Unreadable for what is not one."""
+_PREFIX: Final = "io.modelcontextprotocol/"
+VERSION_KEY: Final = _PREFIX + "protocolVersion"
 
 
 class Envelope(msgspec.Struct, frozen=True, gc=False):
@@ -59,20 +57,25 @@ class Malformed(msgspec.Struct, frozen=True, gc=False):
     id: bytes | None = None
 
 
+# Of the keys below, those that matter and those that most messages have besides.
+
+
 class _Meta(msgspec.Struct, gc=False):
     progressToken: Raw | UnsetType = UNSET
     version: str | UnsetType = msgspec.field(default=UNSET, name=VERSION_KEY)
+    client: Raw | UnsetType = msgspec.field(default=UNSET, name=_PREFIX + "clientInfo")
+    can: Raw | UnsetType = msgspec.field(default=UNSET, name=_PREFIX + "clientCapabilities")
 
 
 class _Params(msgspec.Struct, gc=False):
     name: str | UnsetType = UNSET
     arguments: Raw | UnsetType = UNSET
-    meta: Raw | UnsetType = msgspec.field(default=UNSET, name="_meta")
+    meta: _Meta | UnsetType = msgspec.field(default=UNSET, name="_meta")
     uri: str | UnsetType = UNSET
 
 
 class _Message(msgspec.Struct, gc=False):
-    jsonrpc: Raw | UnsetType = UNSET
+    jsonrpc: str | UnsetType = UNSET
     id: Raw | UnsetType = UNSET
     method: str | UnsetType = UNSET
     params: _Params | UnsetType = UNSET
@@ -81,7 +84,7 @@ class _Message(msgspec.Struct, gc=False):
 
 
 _decode_message: Final = msgspec.json.Decoder(_Message).decode
-_decode_meta: Final = msgspec.json.Decoder(_Meta).decode
+_REFUSALS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 _TOP: Final = frozenset({"method", "id", "params", "name", "uri"})
 _INNER: Final = frozenset({"name", "uri", "_meta"})
@@ -92,142 +95,114 @@ def peek(body: bytes) -> Envelope | Malformed:
     """What kind of message this is, and the few values that routing reads."""
     try:
         message = _decode_message(body)
-        fits = _length(message) == len(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        fits = False
-    if not fits or not body.isascii():
+    except _REFUSALS:
         return _peek_at_members(body)
-    method, params, ident = message.method, message.params, message.id
-    if method is UNSET or message.result is not UNSET or message.error is not UNSET:
+    raw = None if message.id is UNSET else bytes(message.id)
+    answer = _trust(message, raw, len(body))
+    if answer is None or not body.isascii() or not (raw is None or raw.isdigit() or _is_id(raw)):
         return _peek_at_members(body)
-    raw = None if ident is UNSET else bytes(ident)
-    if raw is not None and not _is_id(raw):
-        return _bad_id()
-    name = version = token = None
-    if params is not UNSET:
+    return answer
+
+
+def _trust(message: _Message, raw: bytes | None, length: int) -> Envelope | None:
+    """The envelope, if the message is made of known members and nothing else.
+
+    Every member takes its key, its value, and four signs: two quotes, a colon, and a comma or
+    the closing brace. So lengths that add up leave room for no space, escape or other member.
+    """
+    length -= 1 if raw is None else 7 + len(raw)
+    if message.jsonrpc is not UNSET:
+        length -= 13 + len(message.jsonrpc)
+    method = message.method
+    if method is UNSET:
+        return _trust_response(message, raw, length)
+    length -= 12 + len(method)
+    params = message.params
+    if params is UNSET:
+        name = version = token = None
+    else:
+        length -= 10
         named = params.uri if method.startswith("resources/") else params.name
         name = None if named is UNSET else named
-        if params.meta is not UNSET:
-            version, token = _read_meta(bytes(params.meta))
-    return Envelope(
-        "notification" if raw is None else "request", method, raw, name, version, token, None, False
-    )
+        size = 1
+        if params.name is not UNSET:
+            size += 10 + len(params.name)
+        if params.arguments is not UNSET:
+            size += 13 + len(params.arguments)
+        if params.uri is not UNSET:
+            size += 9 + len(params.uri)
+        version, token, rest = _read_meta(params.meta)
+        length -= max(size + rest, 2)
+    if length:
+        return None
+    kind: Literal["notification", "request"] = "notification" if raw is None else "request"
+    return Envelope(kind, method, raw, name, version, token, None, False)
 
 
-def _length(message: _Message) -> int:
-    """How long the message would be, were it made of its known members and no spaces."""
+def _read_meta(meta: _Meta | UnsetType) -> tuple[str | None, bytes | None, int]:
+    """Version and progress token; and how long `_meta` is, as a member."""
+    if meta is UNSET:
+        return None, None, 0
     size = 1
-    if message.jsonrpc is not UNSET:
-        size += 11 + len(message.jsonrpc)
-    if message.id is not UNSET:
-        size += 6 + len(message.id)
-    if message.method is not UNSET:
-        size += 12 + len(message.method)
-    params = message.params
-    if params is not UNSET:
-        size += 10 + _params_length(params)
+    version = token = None
+    if meta.progressToken is not UNSET:
+        token = bytes(meta.progressToken)
+        size += 17 + len(token)
+    if meta.version is not UNSET:
+        version = meta.version
+        size += 6 + len(VERSION_KEY) + len(version)
+    if meta.client is not UNSET:
+        size += 14 + len(_PREFIX) + len(meta.client)
+    if meta.can is not UNSET:
+        size += 22 + len(_PREFIX) + len(meta.can)
+    return version, token, max(size, 2) + 9
+
+
+def _trust_response(message: _Message, raw: bytes | None, length: int) -> Envelope | None:
     if message.result is not UNSET:
-        size += 10 + len(message.result)
+        length -= 10 + len(message.result)
     if message.error is not UNSET:
-        size += 9 + len(message.error)
-    return size
-
-
-def _params_length(params: _Params) -> int:
-    size = 1
-    if params.name is not UNSET:
-        size += 10 + len(params.name)
-    if params.arguments is not UNSET:
-        size += 13 + len(params.arguments)
-    if params.meta is not UNSET:
-        size += 9 + len(params.meta)
-    if params.uri is not UNSET:
-        size += 9 + len(params.uri)
-    return max(size, 2)
+        length -= 9 + len(message.error)
+    failed = message.error is not UNSET
+    if length or raw is None or (message.result is UNSET and not failed):
+        return None
+    return Envelope("response", "", raw, None, None, None, None, failed)
 
 
 def _is_id(raw: bytes) -> bool:
-    return raw[0] == 0x22 or raw.isdigit() or _INTEGER.fullmatch(raw) is not None
+    return raw[:1] == b'"' or _INTEGER.fullmatch(raw) is not None
 
 
 def _bad_id() -> Malformed:
     return Malformed(INVALID_REQUEST, "the id must be a string or an integer")
 
 
-def _read_meta(raw: bytes) -> tuple[str | None, bytes | None]:
-    """Version and progress token."""
-    try:
-        meta = _decode_meta(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return _read_meta_members(dict(_list(raw)))
-    version, token = meta.version, meta.progressToken
-    return (None if version is UNSET else version, None if token is UNSET else bytes(token))
-
-
-def _read_meta_members(meta: dict[str, bytes]) -> tuple[str | None, bytes | None]:
-    return _text(meta.get(VERSION_KEY)), meta.get("progressToken")
-
-
-# The careful ways.
-
-
-class _Unreadable(Exception):
-    """Not JSON, or not an object; the argument is the code to answer with."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.answer = Malformed(code, message)
-
-
-class _Key:
-    """A key that is equal to no other, so that a dict keeps duplicates."""
-
-    __slots__ = ("text",)
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-
-_decode_members: Final = msgspec.json.Decoder(
-    dict[_Key, Raw], dec_hook=lambda _, text: _Key(text)
-).decode
-
-
-def _list(raw: bytes) -> list[Member]:
-    """All members of an object, in order, duplicates too."""
-    try:
-        return [(key.text, bytes(value)) for key, value in _decode_members(raw).items()]
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return [(key, raw[start:end]) for key, start, end in _spans(raw)]
-    except RecursionError:
-        raise _Unreadable(PARSE_ERROR, "nested too deeply") from None
+# The careful way.
 
 
 def _peek_at_members(body: bytes) -> Envelope | Malformed:
     try:
         if not body.isascii():
-            body.decode()
-        top = _list(body)
-        inner = _inner(top)
+            body.decode()  # msgspec does not look into strings that it skips
+        top = members(body)
+        inner = next((members(raw) for key, raw in top if key == "params" and _is_object(raw)), [])
     except UnicodeDecodeError:
         return Malformed(PARSE_ERROR, "not UTF-8")
-    except _Unreadable as unreadable:
-        return unreadable.answer
+    except NotJson as error:
+        return Malformed(PARSE_ERROR, str(error))
+    except NotAnObject as error:
+        return Malformed(INVALID_REQUEST, f"one message at a time is accepted; this is {error}")
     return _doubt(top, _TOP) or _doubt(inner, _INNER) or _judge(dict(top), dict(inner))
 
 
-def _inner(top: list[Member]) -> list[Member]:
-    """The members of `params`; none where it is something else than an object."""
-    for key, raw in top:
-        if key == "params" and raw[:1] == b"{":
-            return _list(raw)
-    return []
+def _is_object(raw: bytes) -> bool:
+    return raw[:1] == b"{"
 
 
-def _doubt(members: list[Member], keys: frozenset[str]) -> Malformed | None:
+def _doubt(listed: list[Member], keys: frozenset[str]) -> Malformed | None:
     """Refuses a second, or differently written, form of a key that routing reads."""
     seen = set()
-    for key, _ in members:
+    for key, _ in listed:
         folded = key.casefold()
         if folded in keys:
             if key != folded or key in seen:
@@ -239,18 +214,27 @@ def _doubt(members: list[Member], keys: frozenset[str]) -> Malformed | None:
 def _judge(top: dict[str, bytes], inner: dict[str, bytes]) -> Envelope | Malformed:
     raw = top.get("id")
     answered = "result" in top or "error" in top
+    if "method" not in top and answered and raw == b"null":
+        raw = None
+    if raw is not None and not _is_id(raw):
+        return _bad_id()
     if "method" not in top:
-        return _judge_response(top) if answered else _neither()
+        if answered:
+            return Envelope("response", "", raw, None, None, None, None, "error" in top)
+        return Malformed(INVALID_REQUEST, "neither a request nor a response", raw)
     method = _text(top["method"])
     if method is None:
         return Malformed(INVALID_REQUEST, "the method must be a string", raw)
     if answered:
-        return Malformed(INVALID_REQUEST, "both a request and a response")
-    if raw is not None and not _is_id(raw):
-        return _bad_id()
-    version, token = None, None
-    if inner.get("_meta", b"")[:1] == b"{":
-        version, token = _read_meta_members(dict(_list(inner["_meta"])))
+        return Malformed(INVALID_REQUEST, "both a request and a response", raw)
+    return _describe(method, raw, inner)
+
+
+def _describe(method: str, raw: bytes | None, inner: dict[str, bytes]) -> Envelope:
+    """The envelope of a request or notification with these params."""
+    meta = inner.get("_meta", b"")
+    listed = dict(members(meta)) if _is_object(meta) else {}
+    token = listed.get("progressToken")
     if token is None and method == "notifications/progress":
         token = inner.get("progressToken")
     return Envelope(
@@ -258,99 +242,45 @@ def _judge(top: dict[str, bytes], inner: dict[str, bytes]) -> Envelope | Malform
         method,
         raw,
         _text(inner.get("uri" if method.startswith("resources/") else "name")),
-        version,
+        _text(listed.get(VERSION_KEY)),
         token,
-        inner.get("requestId"),
+        inner.get("requestId") if method == "notifications/cancelled" else None,
         False,
     )
-
-
-def _judge_response(top: dict[str, bytes]) -> Envelope | Malformed:
-    raw = top.get("id")
-    if raw == b"null":
-        raw = None
-    if raw is not None and not _is_id(raw):
-        return _bad_id()
-    return Envelope("response", "", raw, None, None, None, None, "error" in top)
-
-
-def _neither() -> Malformed:
-    return Malformed(INVALID_REQUEST, "neither a request nor a response")
 
 
 def _text(raw: bytes | None) -> str | None:
     """A raw JSON string, decoded; None for anything else."""
     if raw is None or raw[:1] != b'"':
         return None
-    return str(json.loads(raw))
+    text = str(json.loads(raw))
+    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
-# Offsets.
+# Replacing.
 
 
-def _no_constant(_: str) -> NoReturn:
-    raise ValueError("not a JSON value")
+class _TokenMeta(msgspec.Struct, gc=False):
+    progressToken: Raw | UnsetType = UNSET
 
 
-_scan: Final[Callable[[str, int], tuple[Any, int]]] = json.JSONDecoder(
-    parse_int=str, parse_float=str, parse_constant=_no_constant
-).raw_decode
-_KEY: Final = re.compile(r'[ \t\n\r]*(?=")')
-_COLON: Final = re.compile(r"[ \t\n\r]*:[ \t\n\r]*")
-_NEXT: Final = re.compile(r"[ \t\n\r]*([,}])")
-_OPEN: Final = re.compile(r"[ \t\n\r]*\{[ \t\n\r]*(\}?)")
-_SPACE: Final = re.compile(r"[ \t\n\r]*")
-
-Span = tuple[str, int, int]
-"""A key, decoded, and where the raw text of its value begins and ends."""
+class _TokenParams(msgspec.Struct, gc=False):
+    progressToken: Raw | UnsetType = UNSET
+    requestId: Raw | UnsetType = UNSET
+    meta: _TokenMeta | UnsetType = msgspec.field(default=UNSET, name="_meta")
 
 
-def _spans(body: bytes) -> list[Span]:
-    """Where the values of an object's members are, by the standard library's parser."""
-    text = body.decode()
-    try:
-        spans = list(_walk(text))
-    except RecursionError:
-        raise _Unreadable(PARSE_ERROR, "nested too deeply") from None
-    except (ValueError, StopIteration, RuntimeError):
-        raise _Unreadable(PARSE_ERROR, "not JSON") from None
-    if len(text) == len(body):
-        return spans
-    return [(key, len(text[:a].encode()), len(text[:b].encode())) for key, a, b in spans]
+class _TokenMessage(msgspec.Struct, gc=False):
+    params: _TokenParams | UnsetType = UNSET
 
 
-def _walk(text: str) -> Iterator[Span]:
-    opened = _OPEN.match(text)
-    if opened is None:
-        _scan_to_end(text)
-        kind = "batches are" if text.lstrip(" \t\n\r").startswith("[") else "only objects are"
-        raise _Unreadable(
-            INVALID_REQUEST, f"{kind} accepted".replace("batches are", "no batches are")
-        )
-    at = opened.end()
-    more = not opened[1]
-    while more:
-        key, at = _scan(text, _must(_KEY.match(text, at)))
-        start = _must(_COLON.match(text, at))
-        _, at = _scan(text, start)
-        yield key, start, at
-        following = _NEXT.match(text, at)
-        at = _must(following)
-        more = following is not None and following[1] == ","
-    if _must(_SPACE.match(text, at)) != len(text):
-        raise ValueError("something follows")
+_decode_tokens: Final = msgspec.json.Decoder(_TokenMessage).decode
+_ID: Final = rb'"id":("[^"\\]*"|-?[0-9]+)'
+_ID_FIRST: Final = re.compile(rb'\{(?:"(?:jsonrpc|method)":"[^"\\]*",)*' + _ID + rb"[,}]")
+_ID_LAST: Final = re.compile(rb"," + _ID + rb"\}")
 
-
-def _must(found: "re.Match[str] | None") -> int:
-    if found is None:
-        raise ValueError("not JSON")
-    return found.end()
-
-
-def _scan_to_end(text: str) -> None:
-    _, at = _scan(text, _must(_SPACE.match(text)))
-    if _must(_SPACE.match(text, at)) != len(text):
-        raise ValueError("something follows")
+Change = tuple[int, int, bytes]
+"""From where to where, and what to put there."""
 
 
 def splice(
@@ -360,32 +290,81 @@ def splice(
     progress_token: bytes | None = None,
     request_id: bytes | None = None,
 ) -> bytes:
-    """The message with these raw values put in the place of its own; the rest byte for byte.
+    """The message with these raw values in the place of its own; the rest byte for byte.
 
-    A value that the message does not have is not added. The progress token is that of
-    `params._meta`, and of `params` (notifications/progress).
+    `body` is one that `peek` accepted. What it does not have is not added. The progress token
+    is that of `params._meta`, and that of `params` (notifications/progress).
     """
-    changes: list[tuple[int, int, bytes]] = []
-    for key, start, end in _spans(body):
-        if key == "id" and id is not None:
-            changes.append((start, end, id))
-        elif key == "params" and body[start] == 0x7B:
-            changes += _changes_in_params(body, start, end, progress_token, request_id)
-    for start, end, value in reversed(changes):
-        body = body[:start] + value + body[end:]
+    changes = _quick_changes(body, id, progress_token, request_id)
+    if changes is None:
+        changes = list(_changes(body, id, progress_token, request_id))
+    for start, end, value in sorted(changes, reverse=True):
+        body = b"".join((body[:start], value, body[end:]))
     return body
 
 
-def _changes_in_params(
-    body: bytes, start: int, end: int, token: bytes | None, request_id: bytes | None
-) -> Iterator[tuple[int, int, bytes]]:
-    for key, a, b in _spans(body[start:end]):
-        at = start + a
-        if key == "requestId" and request_id is not None:
-            yield at, start + b, request_id
-        elif key == "progressToken" and token is not None:
-            yield at, start + b, token
-        elif key == "_meta" and token is not None and body[at] == 0x7B:
-            for inner, c, d in _spans(body[at : start + b]):
-                if inner == "progressToken":
-                    yield at + c, at + d, token
+def _quick_changes(
+    body: bytes, id: bytes | None, token: bytes | None, request_id: bytes | None
+) -> list[Change] | None:
+    """What to change, where that can be told without parsing it all; else None."""
+    changes: list[Change] = []
+    if id is not None:
+        found = _ID_FIRST.match(body) or _ID_LAST.fullmatch(body, max(body.rfind(b',"id":'), 0))
+        if found is None:
+            return None
+        changes.append((found.start(1), found.end(1), id))
+    if token is None and request_id is None:
+        return changes
+    try:
+        params = _decode_tokens(body).params
+    except _REFUSALS:
+        return None
+    if params is UNSET:
+        return changes
+    owner = params if params.meta is UNSET or params.meta.progressToken is UNSET else params.meta
+    for key, old, new in (
+        (b"progressToken", owner.progressToken, token),
+        (b"requestId", params.requestId, request_id),
+    ):
+        if new is not None and old is not UNSET:
+            start = _only(body, key)
+            if start is None or not body.startswith(bytes(old), start):
+                return None
+            changes.append((start, start + len(old), new))
+    return changes
+
+
+def _only(body: bytes, key: bytes) -> int | None:
+    """Where the value of the only key of that name begins, wherever in the message it is.
+
+    An unescaped quote in valid JSON begins or ends a string, so that what looks like the key is
+    one; and no other can be in disguise if there is neither a space before a colon nor a
+    `\\u` escape.
+    """
+    at = body.find(key + b'":')
+    if at < 1 or body[at - 1] != 0x22 or body.count(key + b'"') != 1 or b"\\u" in body:
+        return None
+    return at + len(key) + 2
+
+
+def _changes(
+    body: bytes, id: bytes | None, token: bytes | None, request_id: bytes | None
+) -> Iterator[Change]:
+    for key, start, end in spans(body):
+        if key == "id" and id is not None:
+            yield start, end, id
+        elif key == "params" and body[start] == 0x7B:
+            new = {"progressToken": token, "requestId": request_id}
+            yield from _changes_within(body, start, end, new)
+
+
+def _changes_within(
+    body: bytes, start: int, end: int, new: dict[str, bytes | None]
+) -> Iterator[Change]:
+    for key, a, b in spans(body[start:end]):
+        value = new.get(key)
+        if value is not None:
+            yield start + a, start + b, value
+        elif key == "_meta" and body[start + a] == 0x7B:
+            token = {"progressToken": new.get("progressToken")}
+            yield from _changes_within(body, start + a, start + b, token)

@@ -11,7 +11,7 @@ from mooring.errors import Unavailable
 from mooring.transports.http_asking import UpstreamConnection
 from mooring.transports.http_exchange import FRAMING, encode_lines
 from mooring.transports.http_head import Headers
-from mooring.transports.http_reach import Allowed, reach
+from mooring.transports.http_reach import reach
 
 _OURS: Final = FRAMING | {b"accept-encoding", b"host"}
 """Headers that the lane gives."""
@@ -39,7 +39,6 @@ class Lane:
 
     __slots__ = (
         "_address",
-        "_allowed",
         "_closed",
         "_host",
         "_idle",
@@ -52,9 +51,7 @@ class Lane:
         "where",
     )
 
-    def __init__(
-        self, address: Address, limits: PoolLimits, tls: ssl.SSLContext | None, allowed: Allowed
-    ) -> None:
+    def __init__(self, address: Address, limits: PoolLimits, tls: ssl.SSLContext | None) -> None:
         self.where = _describe(address)
         """The address in an error's words."""
         self.connections: set[UpstreamConnection] = set()
@@ -64,7 +61,6 @@ class Lane:
         self._host = f" HTTP/1.1\r\nhost: {address.authority}\r\n"
         self._limits = limits
         self._tls = tls
-        self._allowed = allowed
         self._closed = False
         self._idle: list[UpstreamConnection] = []
         """The one that was used last is at the end."""
@@ -151,7 +147,7 @@ class Lane:
     async def _establish(self) -> UpstreamConnection:
         address = self._address
         loop = asyncio.get_running_loop()
-        sock = await reach(address, self._allowed)
+        sock = await reach(address)
         try:
             if address.socket:
                 _, connection = await loop.create_unix_connection(self._new, sock=sock)

@@ -7,18 +7,12 @@ never connected to (`core/remote`): on a cloud machine they lead to its credenti
 
 import asyncio
 import socket
-from collections.abc import Callable
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import ip_address
 from typing import Final
 
 from mooring.core.address import Address
 from mooring.core.remote import refusal
 
-IpAddress = IPv4Address | IPv6Address
-Allowed = Callable[[IpAddress], bool]
-"""Whether an address may be connected to."""
-
-_NAT64: Final = ip_network("64:ff9b::/96")
 _PER_ADDRESS: Final = 5.0
 """Seconds after which the next of several addresses is tried."""
 _FIRST_PAUSE: Final = 0.002
@@ -26,35 +20,11 @@ _LONGEST_PAUSE: Final = 0.1
 """Seconds between two tries at a Unix socket whose backlog is full."""
 
 
-def anywhere(_: IpAddress) -> bool:
-    """Allows what is not refused to all."""
-    return True
-
-
-def public_only(ip: IpAddress) -> bool:
-    """Allows what is on the internet."""
-    return ip.is_global
-
-
-def is_refused(ip: IpAddress) -> bool:
-    """Whether nobody may connect there: link-local and metadata addresses, in any disguise."""
-    return refusal(str(ip)) is not None
-
-
-def _plain(ip: IpAddress) -> IpAddress:
-    """The IPv4 address that an IPv6 address stands for, or the address itself."""
-    if isinstance(ip, IPv4Address):
-        return ip
-    if ip in _NAT64:
-        return IPv4Address(int(ip) & 0xFFFFFFFF)
-    return ip.ipv4_mapped or ip.sixtofour or ip
-
-
-async def reach(address: Address, allowed: Allowed = anywhere) -> socket.socket:
+async def reach(address: Address) -> socket.socket:
     """A connected, non-blocking socket. Raises OSError; the caller bounds the time."""
     if address.socket:
         return await _reach_unix(address.socket)
-    return await _reach_tcp(address, allowed)
+    return await _reach_tcp(address)
 
 
 async def _reach_unix(path: str) -> socket.socket:
@@ -87,15 +57,14 @@ async def _rest(seconds: float) -> None:
         timer.cancel()
 
 
-async def _reach_tcp(address: Address, allowed: Allowed) -> socket.socket:
+async def _reach_tcp(address: Address) -> socket.socket:
     """Tries the host's addresses in turn; the last one's failure counts."""
     failure = OSError("the name has no address")
     places = await _resolve(address)
     for number, (family, place) in enumerate(places, 1):
-        ip = ip_address(place[0].partition("%")[0])
-        why = refusal(str(ip))
-        if why is not None or not allowed(_plain(ip)):
-            failure = OSError(why or f"connections to {ip} are not allowed")
+        why = refusal(place[0])
+        if why is not None:
+            failure = OSError(why)
             continue
         try:
             async with asyncio.timeout(None if number == len(places) else _PER_ADDRESS):

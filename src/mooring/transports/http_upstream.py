@@ -15,7 +15,6 @@ from mooring.errors import Unavailable
 from mooring.transports.http_asking import Stale
 from mooring.transports.http_head import Headers
 from mooring.transports.http_lane import Lane, PoolLimits
-from mooring.transports.http_reach import Allowed, anywhere
 from mooring.transports.http_reply import Chunks, Reply
 
 __all__ = ["Chunks", "Conditions", "Headers", "Pool", "PoolLimits", "Reply"]
@@ -38,17 +37,10 @@ class Conditions(TypedDict, total=False):
 class Pool:
     """Connections to any number of addresses, kept and used again."""
 
-    def __init__(
-        self,
-        limits: PoolLimits = _DEFAULTS,
-        tls: ssl.SSLContext | None = None,
-        allowed: Allowed = anywhere,
-    ) -> None:
-        """`tls`: the system's certificates if None. `allowed`: which IP addresses may be
-        connected to; link-local ones never are."""
+    def __init__(self, limits: PoolLimits = _DEFAULTS, tls: ssl.SSLContext | None = None) -> None:
+        """`tls`: None for the system's certificates."""
         self._limits = limits
         self._tls = tls
-        self._allowed = allowed
         self._lanes: dict[tuple[str, int, bool], Lane] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -104,7 +96,7 @@ class Pool:
                 raise Unavailable("UpstreamRefused", "the pool of connections is closed")
             if address.tls and self._tls is None:
                 self._tls = ssl.create_default_context()
-            lane = self._lanes[key] = Lane(address, self._limits, self._tls, self._allowed)
+            lane = self._lanes[key] = Lane(address, self._limits, self._tls)
             if self._timer is None:
                 self._set_timer()
         return lane
