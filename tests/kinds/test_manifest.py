@@ -5,6 +5,7 @@ import json
 from mooring.kinds.manifest import read
 from mooring.kinds.ref import Ref
 from mooring.kinds.secret import Secret
+from mooring.kinds.server import MCPServer
 
 FLEET = """\
 # The fleet.
@@ -46,6 +47,18 @@ def test_dates_and_times_of_day_stay_text() -> None:
 def test_objects_without_namespace_go_where_they_are_sent() -> None:
     namespaces = [each.metadata.namespace for each in read(FLEET, "f", "lab").objects]
     assert namespaces == ["lab", "team"]
+
+
+def test_a_relative_working_directory_is_relative_to_the_file() -> None:
+    def where(wanted: str, directory: str) -> list[str | None]:
+        text = FLEET.split("---")[0] + f"  workingDirectory: {wanted}\n"
+        servers = read(text, "f", directory=directory).objects
+        return [each.spec.working_directory for each in servers if isinstance(each, MCPServer)]
+
+    assert where("notes", "/srv/fleet") == ["/srv/fleet/notes"]
+    assert where("../x/./y", "/srv/fleet") == ["/srv/x/y"]
+    assert where("/opt", "/srv/fleet") == ["/opt"]
+    assert where("notes", "") == []
 
 
 def test_every_complaint_has_its_line_and_its_object() -> None:

@@ -130,8 +130,10 @@ def _placed_in(namespace: str, value: Any) -> Any:
 def _located(directory: str, value: Any) -> Any:
     """The document with an absolute working directory, where it names a relative one."""
     spec = value.get("spec") if isinstance(value, dict) else None
-    wanted = spec.get("workingDirectory") if isinstance(spec, dict) else None
-    if not directory or not isinstance(wanted, str) or not wanted or wanted.startswith("/"):
+    if not directory or not isinstance(spec, dict):
+        return value
+    wanted = spec.get("workingDirectory")
+    if not isinstance(wanted, str) or not wanted or wanted.startswith("/"):
         return value
     whole = posixpath.normpath(posixpath.join(directory, wanted))
     return {**value, "spec": {**spec, "workingDirectory": whole}}
