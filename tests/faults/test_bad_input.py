@@ -45,7 +45,8 @@ def the_good_server_stays_well(mooring: Mooring) -> Iterator[None]:
 
 
 def server(name: str, *source: str, **more: object) -> str:
-    spec = {"source": {"command": [sys.executable, str(UNRULY), *source]}, **more}
+    run = [sys.executable, str(UNRULY), *source]
+    spec = {"source": {"command": run}, "drainSeconds": 0, **more}
     document = {
         "apiVersion": "mooring.dev/v1alpha1",
         "kind": "MCPServer",
@@ -164,7 +165,7 @@ def test_noise_on_stdout_disturbs_nobody_and_is_logged(mooring: Mooring) -> None
 
 @pytest.mark.parametrize(
     ("behaviour", "expected"),
-    [("mute", "closed stdout"), ("silent", "timed out"), ("crash", "missing API key")],
+    [("mute", "closed its input or output"), ("silent", "timed out"), ("crash", "missing API key")],
 )
 def test_a_child_that_never_gets_ready_says_why(
     mooring: Mooring, behaviour: str, expected: str
@@ -251,7 +252,7 @@ PING = b'{"jsonrpc":"2.0","id":1,"method":"ping"}'
         (PING, {"origin": "null"}, 403, "Origin"),
         (PING, {"sec_fetch_site": "cross-site"}, 403, "other sites"),
         (PING, {"path": "/servers/nobody/mcp"}, 404, "nobody"),
-        (PING, {"path": "/somewhere"}, 404, "/somewhere"),
+        (PING, {"path": "/somewhere"}, 404, "nothing is at this path"),
         (PING, {"path": "/.well-known/oauth-protected-resource"}, 404, ""),
         (PING, {"method": "PUT"}, 405, ""),
         (PING, {"content_type": "text/plain"}, 415, "application/json"),

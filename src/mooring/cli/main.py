@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import click
 
-from mooring.cli.failures import USAGE, Failure
+from mooring.cli.failures import DENIED, FAILED, USAGE, Failure
 from mooring.cli.invocation import everywhere
-from mooring.errors import MooringError
+from mooring.errors import Denied, MooringError
 
 COMMANDS = {
     "up": "mooring.cli.up:up",
@@ -81,6 +81,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(_run(arguments))
 
 
+def _code(error: Failure | MooringError) -> int:
+    if isinstance(error, Failure):
+        return error.code
+    return DENIED if isinstance(error, Denied) else FAILED
+
+
 def _run(arguments: Sequence[str] | None) -> int:
     try:
         ended = moor.main(arguments, prog_name="moor", standalone_mode=False)
@@ -93,11 +99,11 @@ def _run(arguments: Sequence[str] | None) -> int:
         return error.exit_code
     except (Failure, MooringError) as error:
         click.echo(f"Error: {error.message}", err=True)
-        return error.code if isinstance(error, Failure) else 1
+        return _code(error)
     except (KeyboardInterrupt, click.Abort):
         return 130
     except BrokenPipeError:
         # Whoever read us has seen enough; Python must not complain when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        return 1
     return ended if isinstance(ended, int) else 0
