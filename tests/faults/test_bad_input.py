@@ -67,10 +67,10 @@ def message_of(mooring: Mooring, name: str) -> str:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("kind: [MCPServer\nmetadata:", ["line"]),
+        ("kind: [MCPServer\nmetadata:", [":2:", "yaml"]),
         (GOOD.replace("source: {", "source: {pypi: x, "), ["spec.source", "exactly one"]),
-        (GOOD + "  replica: 2\n", ["spec.replica", "did you mean", "replicas", "line 7"]),
-        (GOOD + "  replicas: 500\n", ["spec.replicas", "100", "line 7"]),
+        (GOOD + "  replica: 2\n", ["spec.replica", "did you mean", "replicas", ":7:"]),
+        (GOOD + "  replicas: 500\n", ["spec.replicas", "100", ":7:"]),
         (GOOD.replace("MCPServer", "MCPSever"), ["MCPSever", "did you mean", "MCPServer"]),
         (GOOD.replace("name: good", "name: Not_Good"), ["metadata.name"]),
         ("", ["nothing"]),
