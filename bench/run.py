@@ -91,8 +91,9 @@ class Connection:
             f"{session}content-length: {len(body)}\r\n\r\n"
         )
         self.writer.write(head.encode() + body)
-        answer = (await self.reader.readuntil(b"\r\n\r\n")).decode().lower().split("\r\n")
-        headers = dict(line.split(": ", 1) for line in answer[1:] if ": " in line)
+        answer = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        pairs = (line.split(": ", 1) for line in answer[1:] if ": " in line)
+        headers = {name.lower(): value for name, value in pairs}
         self.session = headers.get("mcp-session-id", self.session)
         assert answer[0].split()[1] in ("200", "202"), answer
         return await self.reader.readexactly(int(headers.get("content-length", "0")))
