@@ -23,6 +23,12 @@ UNAVAILABLE = -32000
 TIMED_OUT = -32001
 HEADER_MISMATCH = -32020
 _CODES = {"UpstreamTimeout": TIMED_OUT, "HeaderMismatch": HEADER_MISMATCH}
+_REFUSALS = {
+    413: "BodyTooLarge",
+    431: "HeadTooLarge",
+    500: "InternalError",
+    503: "TooManyConnections",
+}
 
 Outcome = Literal["answered", "refused", "failed", "gone"]
 """`refused`: the request was at fault; `failed`: the server behind, or we; `gone`: the client."""
@@ -35,10 +41,10 @@ class Call:
         "cors", "era", "exchange", "headers", "identity", "message", "outcome", "reason", "request",
     )  # fmt: skip
 
-    def __init__(self, exchange: Exchange, headers: dict[bytes, bytes], identity: Identity) -> None:
+    def __init__(self, exchange: Exchange, identity: Identity) -> None:
         self.exchange = exchange
         self.request = exchange.request
-        self.headers = headers
+        self.headers = exchange.request.index
         """The request's headers by name."""
         self.identity = identity
         self.era: Era = "session"
@@ -92,5 +98,6 @@ class Call:
 
 def refusal(status: int, message: str) -> tuple[Headers, bytes]:
     """How the HTTP server words what it refuses by itself."""
-    reason = {413: "BodyTooLarge", 431: "HeadTooLarge"}.get(status, "BadRequest")
-    return JSON, failure(None, INVALID_REQUEST, message, reason=reason)
+    reason = _REFUSALS.get(status, "BadRequest")
+    code = INVALID_REQUEST if status < 500 else UNAVAILABLE
+    return JSON, failure(None, code, message, reason=reason)

@@ -111,7 +111,7 @@ class Gateway:
             endpoint = Nowhere(path, loaded=self.loaded.is_set())
             lost = True
         began = self._clock.monotonic()
-        call = Call(exchange, dict(exchange.request.headers), ANONYMOUS)
+        call = Call(exchange, ANONYMOUS)
         if self._examiner.admits(call) and (lost or understood(call)):
             await self._answer(endpoint, call)
         self._metrics.count(call, self._clock.monotonic() - began)

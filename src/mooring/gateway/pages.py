@@ -36,7 +36,7 @@ class Pages:
             return False
         complaint = None
         if path not in PROBES:
-            complaint = self._examiner.refusal(dict(request.headers))
+            complaint = self._examiner.refusal(request.index)
         if complaint is not None:
             exchange.respond(403, TEXT, complaint.encode() + b"\n")
         elif request.method not in ("GET", "HEAD"):

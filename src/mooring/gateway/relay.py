@@ -33,7 +33,8 @@ class Answer:
     def __init__(self, reply: Reply) -> None:
         self.status = reply.status
         self.headers: Headers = reply.headers
-        self.type = media_type(reply.header(b"content-type"))
+        kind = reply.header(b"content-type")
+        self.type = JSON if kind == JSON else media_type(kind)
         self.whole: bytes | None = reply.complete
         """The body, where all of it is here."""
         self.chunks: AsyncIterator[bytes] | None = None
