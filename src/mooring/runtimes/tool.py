@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
+import subprocess
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -55,12 +55,32 @@ def begin(log: Path) -> None:
 
 async def run(argv: Sequence[str], job: Job) -> Finished:
     """Runs it to its end; a cancelled wait kills it first. Raises Unavailable("CannotInstall")."""
+    heard = _Ear(job.log)
     try:
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=DEVNULL,
-            stdout=PIPE,
-            stderr=STDOUT,
+        heard.note("$ " + " ".join(argv))
+        process = _start(argv, job, heard.mouth)
+        try:
+            await heard.all()
+            code = await asyncio.to_thread(process.wait)
+        finally:
+            await _end(process)
+        return Finished(code, heard.lines())
+    finally:
+        heard.close()
+
+
+def _start(argv: Sequence[str], job: Job, output: int) -> subprocess.Popen[bytes]:
+    """The process, in one step.
+
+    With the subprocesses of asyncio a caller can be called off between the start and the moment
+    when the process is his to kill.
+    """
+    try:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
             cwd=job.directory,
             env=dict(job.environment),
             start_new_session=True,
@@ -68,30 +88,14 @@ async def run(argv: Sequence[str], job: Job) -> Finished:
         )
     except OSError as error:
         raise Unavailable("CannotInstall", f"cannot run {argv[0]}: {error.strerror}") from error
-    heard = _Ear(job.log)
-    try:
-        heard.note("$ " + " ".join(argv))
-        await _listen(process, heard)
-        code = await process.wait()
-    finally:
-        await _end(process)
-        heard.close()
-    return Finished(code, heard.lines())
 
 
-async def _listen(process: Process, heard: "_Ear") -> None:
-    assert process.stdout is not None
-    while chunk := await process.stdout.read(CHUNK):
-        heard.hear(chunk)
-
-
-async def _end(process: Process) -> None:
+async def _end(process: subprocess.Popen[bytes]) -> None:
     """Kills what is left of its group; nothing is, where it ended by itself."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(AFTER_KILL):
-            await process.wait()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        await asyncio.to_thread(process.wait, AFTER_KILL)
 
 
 class _Ear:
@@ -102,21 +106,45 @@ class _Ear:
         self._room = LOG - self._file.tell()
         self._lines: deque[str] = deque(maxlen=LINES)
         self._rest = b""
+        self._loop = asyncio.get_running_loop()
+        self._end: asyncio.Future[None] = self._loop.create_future()
+        self._pipe, self.mouth = os.pipe()
+        os.set_blocking(self._pipe, False)
+
+    async def all(self) -> None:
+        """Hears until nobody has the mouth any more."""
+        os.close(self.mouth)
+        self.mouth = -1
+        self._loop.add_reader(self._pipe, self._hear)
+        await self._end
 
     def note(self, line: str) -> None:
         self._write(line.encode() + b"\n")
-
-    def hear(self, chunk: bytes) -> None:
-        self._write(chunk)
-        *whole, rest = (self._rest + chunk).split(b"\n")
-        self._rest = rest[:LINE]
-        self._lines.extend(_text(line) for line in whole)
 
     def lines(self) -> tuple[str, ...]:
         return (*self._lines, *([_text(self._rest)] if self._rest else []))
 
     def close(self) -> None:
+        self._loop.remove_reader(self._pipe)
+        for descriptor in (self._pipe, self.mouth):
+            if descriptor >= 0:
+                os.close(descriptor)
         self._file.close()
+
+    def _hear(self) -> None:
+        try:
+            chunk = os.read(self._pipe, CHUNK)
+        except BlockingIOError:
+            return
+        if not chunk:
+            self._loop.remove_reader(self._pipe)
+            if not self._end.done():
+                self._end.set_result(None)
+            return
+        self._write(chunk)
+        *whole, rest = (self._rest + chunk).split(b"\n")
+        self._rest = rest[:LINE]
+        self._lines.extend(_text(line) for line in whole)
 
     def _write(self, chunk: bytes) -> None:
         taken = chunk[: max(self._room, 0)]
