@@ -17,6 +17,7 @@ from mooring.errors import Invalid, MooringError, NotFound, Unavailable
 from mooring.runtimes.contents import lock
 from mooring.runtimes.installs import Installed, Installs
 from mooring.runtimes.npm import NpmInstaller
+from mooring.runtimes.tool import Job, begin
 
 pytestmark = pytest.mark.process
 
@@ -189,6 +190,30 @@ def test_a_script_of_node_is_run_by_node(
     argv = NpmInstaller(os.environ).argv(program)
     assert argv[-1] == str(program)
     assert (len(argv) == 2) == by_node
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("echo '(node:7) Warning: old' >&2; echo '\"1.0.0\"'", None),
+        ("exit 0", "PackageNotFound"),
+        ("echo '{}'", "CannotInstall"),
+    ],
+)
+def test_what_npm_answers_is_read_with_care(bench: Bench, script: str, reason: str | None) -> None:
+    npm = bench.root / "npm"
+    npm.write_text(f"#!/bin/sh\n{script}\n")
+    npm.chmod(0o755)
+    log = bench.root / "log"
+    begin(log)
+    tool = NpmInstaller({"PATH": str(bench.root)})
+    asked = tool.resolve(Package("npm", NAME), Job({}, bench.root, log), whole=False)
+    if reason is None:
+        assert bench.run(asked) == "1.0.0"
+        return
+    with pytest.raises(MooringError) as caught:
+        bench.run(asked)
+    assert caught.value.reason == reason
 
 
 def test_without_npm_the_remedy_is_told(bench: Bench) -> None:

@@ -6,6 +6,7 @@ through a link, a shell or npx, so that the child is the server and nothing else
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from mooring.runtimes.trouble import ToolFailed
 
 NPM = ("--no-audit", "--no-fund", "--no-progress", "--no-update-notifier", "--loglevel", "error")
 NODE_SHEBANG = (b"#!/usr/bin/env node", b"#!/usr/bin/node", b"#!/usr/local/bin/node")
+VERSION = re.compile(r'"([^"]+)"')
 SCRIPTS = (".js", ".cjs", ".mjs")
 
 
@@ -36,12 +38,13 @@ class NpmInstaller:
     async def resolve(self, asked: Package, job: Job, *, whole: bool) -> str:
         """The version that the registry calls the newest of the tag; npm never picks an older."""
         done = await self._npm(asked, job, ["view", "--json", "--", asked.requirement, "version"])
-        try:
-            return str(json.loads("".join(done.lines)))
-        except ValueError:
-            raise NotFound(
-                "PackageNotFound", f"npm package {asked.requirement!r} was not found: no version"
-            ) from None
+        named = [text for line in done.lines if (text := VERSION.fullmatch(line.strip()))]
+        if named:
+            return named[-1][1]
+        what = f"npm package {asked.requirement!r}"
+        if not any(done.lines):
+            raise NotFound("PackageNotFound", f"{what} was not found: it has no such version")
+        raise Unavailable("CannotInstall", f"{what}: npm did not name a version. See {job.log}")
 
     async def install(self, exact: Package, directory: Path, job: Job) -> Contents:
         """Installs exactly that version."""
