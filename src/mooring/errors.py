@@ -28,9 +28,11 @@ FAMILIES: Mapping[str, Mapping[str, tuple[int, str]]] = MappingProxyType(
             "MethodNotAllowed": (405, "The path exists, and does not know this method."),
             "NoEntryPoint": (422, "Which of a package's programs to run cannot be told."),
             "UnsupportedMediaType": (415, "The body is of a type that is not accepted here."),
+            "UpstreamRejected": (422, "The server says that the request makes no sense to it."),
         },
         "Denied": {
             "Forbidden": (403, "The caller is known, and may not do this."),
+            "LoginNeeded": (401, "The server answers only callers that it knows."),
         },
         "NotFound": {
             "CommandNotFound": (404, "A program that is needed is not on this machine."),
@@ -63,6 +65,7 @@ FAMILIES: Mapping[str, Mapping[str, tuple[int, str]]] = MappingProxyType(
             "TooManyConnections": (503, "As many connections are open as are allowed."),
             "TooManyChildren": (503, "Every process that a server may have is in use."),
             "TooManySessions": (503, "An instance holds as many sessions as it can."),
+            "UpstreamError": (502, "The server answered with an error of its own."),
             "UpstreamMalformed": (502, "What the server sent is not an HTTP/1.1 answer."),
             "UpstreamRefused": (503, "The server refused the connection; nothing was sent."),
             "UpstreamReset": (503, "The server cut the connection; the request may have run."),

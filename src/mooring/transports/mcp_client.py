@@ -1,0 +1,285 @@
+"""Mooring's own questions to MCP servers: who are you, what can you do, do this.
+
+A small client of both eras, over the same connections that traffic takes. It asks one thing at
+a time, declares no capabilities, and refuses whatever a server asks in return. Which era a
+server speaks is found out as clients do: `server/discover` first, else `initialize`.
+"""
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any, Literal, NoReturn
+
+from mooring.core.address import Address
+from mooring.core.bridging import METHOD_NOT_FOUND, failure, knows_stateless
+from mooring.core.era import STATELESS, Era
+from mooring.core.headers import BOTH, SESSION_ID, Headers, media_type
+from mooring.core.mirroring import parameters, standard
+from mooring.errors import Denied, Invalid, MooringError, NotFound, Unavailable
+from mooring.kinds.server import Eras
+from mooring.transports.http_upstream import Pool, Reply
+from mooring.transports.sse import EventSplitter
+
+SESSION_VERSION = "2025-11-25"
+ANSWER_LIMIT = 64 * 1024 * 1024
+"""Bytes of one answer."""
+PAGES = 1000
+"""Of one list."""
+CLOSE_SECONDS = 5.0
+
+_TYPE = (b"content-type", b"application/json")
+_CLIENT = {"name": "mooring", "version": version("mooring")}
+_META = "io.modelcontextprotocol/"
+_FAULTS = (-32600, -32601, -32602)
+_HEADER_MISMATCH = -32020
+
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What a server says of itself."""
+
+    era: Era
+    version: str = ""
+    server_name: str = ""
+    server_version: str = ""
+    capabilities: Mapping[str, Any] = field(default_factory=dict)
+    needs_login: bool = False
+    """It answers only callers that it knows; nothing else was learned."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What came back: a JSON-RPC response, or words on what came instead."""
+
+    status: int
+    message: Message | None = None
+    words: str = ""
+    challenge: bool = False
+    session: bytes | None = None
+
+
+class McpClient:
+    """A client of one server."""
+
+    def __init__(self, pool: Pool, address: Address, headers: Headers = ()) -> None:
+        self._pool = pool
+        self._address = address
+        self._headers = headers
+        self._ids = itertools.count(1)
+        self._era: Literal["session", "stateless"] = "session"
+        self._version = ""
+        self._session: bytes | None = None
+
+    async def handshake(self, seconds: float, eras: Eras = "auto") -> Handshake:
+        """Finds out which era the server speaks, and opens a session where it has them.
+
+        Raises Unavailable: "UpstreamRefused", "UpstreamReset", "UpstreamTimeout" where that says
+        nothing about the server; "UpstreamError", "UpstreamUnreadable" with its own words.
+        """
+        async with _within(seconds):
+            if eras != "session":
+                found = await self._discover(seconds, certain=eras == "stateless")
+                if found is not None:
+                    return found
+            return await self._initialize(seconds)
+
+    async def list_tools(self, seconds: float) -> list[Message]:
+        """All tools, of all pages."""
+        tools: list[Message] = []
+        cursor: Any = None
+        async with _within(seconds):
+            for _ in range(PAGES):
+                params = {} if cursor is None else {"cursor": cursor}
+                page = _result(await self._ask("tools/list", params, seconds))
+                tools += page.get("tools") or ()
+                cursor = page.get("nextCursor")
+                if cursor is None:
+                    return tools
+        raise Unavailable("UpstreamError", f"tools/list does not end after {PAGES} pages")
+
+    async def call_tool(self, name: str, arguments: Message, seconds: float) -> Message:
+        """The result of a call, as the server gave it; `isError` is the caller's to look at.
+
+        Raises Invalid "UpstreamRejected" or Unavailable "UpstreamError" for a JSON-RPC error,
+        with the server's message verbatim.
+        """
+        params = {"name": name, "arguments": arguments}
+        async with _within(seconds):
+            said = await self._ask("tools/call", params, seconds)
+            if _code(said) == _HEADER_MISMATCH:  # nothing ran: it wants arguments in headers
+                tools = await self.list_tools(seconds)
+                schema = next((t.get("inputSchema") for t in tools if t.get("name") == name), None)
+                extra = parameters(schema, arguments)
+                said = await self._ask("tools/call", params, seconds, extra)
+            return _result(said)
+
+    async def close(self) -> None:
+        """Ends the session, if there is one; what the server makes of it does not matter."""
+        if self._session is None:
+            return
+        try:
+            reply = await self._send("DELETE", b"", CLOSE_SECONDS)
+            reply.abort()
+        except MooringError:
+            pass
+        self._session = None
+
+    async def _discover(self, seconds: float, *, certain: bool) -> Handshake | None:
+        """None where the server speaks of sessions only."""
+        self._era, self._version = "stateless", STATELESS.decode()
+        said = await self._ask("server/discover", {}, seconds)
+        if said.challenge:
+            return Handshake("session", needs_login=True)
+        message = said.message
+        if message is not None and knows_stateless(json.dumps(message).encode()):
+            result = message.get("result") or {}
+            server = (result.get("_meta") or {}).get(f"{_META}serverInfo")
+            return _handshake("stateless", self._version, server, result)
+        if certain:
+            _result(said)
+            raise Unavailable("UpstreamError", "the server does not speak MCP 2026-07-28")
+        self._era, self._version = "session", ""
+        return None
+
+    async def _initialize(self, seconds: float) -> Handshake:
+        params = {"protocolVersion": SESSION_VERSION, "capabilities": {}, "clientInfo": _CLIENT}
+        said = await self._ask("initialize", params, seconds)
+        if said.challenge:
+            return Handshake("session", needs_login=True)
+        result = _result(said)
+        self._session = said.session
+        self._version = str(result.get("protocolVersion", ""))
+        note = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+        reply = await self._send("POST", json.dumps(note).encode(), seconds)
+        reply.abort()
+        return _handshake("session", self._version, result.get("serverInfo"), result)
+
+    async def _ask(
+        self, method: str, params: Message, seconds: float, extra: Headers = ()
+    ) -> _Said:
+        """Sends a request and waits for its answer."""
+        id = next(self._ids)
+        if self._era == "stateless":
+            meta = {
+                f"{_META}protocolVersion": self._version,
+                f"{_META}clientInfo": _CLIENT,
+                f"{_META}clientCapabilities": {},
+            }
+            params = params | {"_meta": meta}
+            extra = (*standard(method, params), *extra)
+        asked = {"jsonrpc": "2.0", "id": id, "method": method, "params": params}
+        reply = await self._send("POST", json.dumps(asked).encode(), seconds, extra)
+        try:
+            return await self._answer(reply, id, seconds)
+        finally:
+            reply.abort()
+
+    async def _send(self, method: str, body: bytes, seconds: float, extra: Headers = ()) -> Reply:
+        headers: Headers = (BOTH, _TYPE, *self._headers, *extra)
+        if self._era == "session" and self._version:
+            headers = (*headers, (b"mcp-protocol-version", self._version.encode()))
+        if self._session is not None:
+            headers = (*headers, (SESSION_ID, self._session))
+        return await self._pool.send(
+            self._address, method, headers, body, repeatable=False, seconds=seconds
+        )
+
+    async def _answer(self, reply: Reply, id: int, seconds: float) -> _Said:
+        kind = media_type(reply.header(b"content-type"))
+        status = reply.status
+        denied = status == 401 or (status == 403 and reply.header(b"www-authenticate") is not None)
+        message: Message | None = None
+        words = f"it answered with HTTP {status} ({kind.decode('latin-1') or 'no content type'})"
+        if kind == b"text/event-stream":
+            message = await self._follow(reply, id, seconds)
+        elif kind == b"application/json":
+            message = _parsed(await reply.read(ANSWER_LIMIT, seconds))
+        elif 300 <= status < 400:
+            where = (reply.header(b"location") or b"").decode("latin-1")
+            words = f"it redirects (HTTP {status}) to {where}; redirects are not followed"
+        return _Said(status, message, words, denied, reply.header(SESSION_ID))
+
+    async def _follow(self, reply: Reply, id: int, seconds: float) -> Message:
+        """The response in a stream; what else the server says is refused or not of interest."""
+        splitter = EventSplitter(ANSWER_LIMIT)
+        async for chunk in reply.chunks():
+            for event in splitter.feed(chunk):
+                message = _parsed(event.data)
+                if message is None:
+                    continue
+                if "method" in message and "id" in message:
+                    await self._decline(message, seconds)
+                elif message.get("id") == id:
+                    return message
+        raise Unavailable("UpstreamReset", "the stream ended without an answer")
+
+    async def _decline(self, question: Message, seconds: float) -> None:
+        id = json.dumps(question["id"]).encode()
+        if question["method"] == "ping":
+            body = b'{"jsonrpc":"2.0","id":%b,"result":{}}' % id
+        else:
+            body = failure(id, METHOD_NOT_FOUND, "Mooring answers no questions")
+        reply = await self._send("POST", body, seconds)
+        reply.abort()
+
+
+@asynccontextmanager
+async def _within(seconds: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise Unavailable("UpstreamTimeout", f"timed out after {seconds:g} s") from None
+
+
+def _parsed(text: bytes) -> Message | None:
+    try:
+        message = json.loads(text) if text else None
+    except (ValueError, RecursionError):
+        return None
+    return message if isinstance(message, dict) else None
+
+
+def _handshake(era: Era, version: str, server: Any, result: Message) -> Handshake:
+    who = server if isinstance(server, dict) else {}
+    able = result.get("capabilities")
+    return Handshake(
+        era,
+        version,
+        str(who.get("name", "")),
+        str(who.get("version", "")),
+        able if isinstance(able, dict) else {},
+    )
+
+
+def _code(said: _Said) -> Any:
+    error = (said.message or {}).get("error")
+    return error.get("code") if isinstance(error, dict) else None
+
+
+def _result(said: _Said) -> Message:
+    """The result of an answer, or an error with the words of whoever gave it."""
+    message = said.message or {}
+    result = message.get("result")
+    if isinstance(result, dict) and said.status < 300:
+        return result
+    _complain(said, message.get("error"))
+
+
+def _complain(said: _Said, error: Any) -> NoReturn:
+    words = error.get("message") if isinstance(error, dict) else None
+    if said.challenge:
+        raise Denied("LoginNeeded", str(words or "the server wants to know who calls"))
+    if not isinstance(words, str):
+        raise Unavailable("UpstreamUnreadable", said.words)
+    if said.status == 404 and _code(said) != METHOD_NOT_FOUND:
+        raise NotFound("NotFound", words)
+    if _code(said) in _FAULTS:
+        raise Invalid("UpstreamRejected", words)
+    raise Unavailable("UpstreamError", words)
