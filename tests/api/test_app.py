@@ -45,7 +45,7 @@ def test_a_missing_object_is_named(api: Served) -> None:
         "apiVersion": "v1",
         "metadata": {},
         "status": "Failure",
-        "message": "server/nobody was not found",
+        "message": "server/nobody does not exist",
         "reason": "NotFound",
         "code": 404,
     }

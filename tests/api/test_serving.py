@@ -1,10 +1,14 @@
 """The door of the API: who may come in, and how it closes."""
 
 import asyncio
+import contextlib
+import errno
 import http.client
 import os
 import signal
 import socket
+import threading
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -14,10 +18,12 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
-from support.surface import Served
+from support.surface import PATIENCE, Served, served
 
 from mooring.api import serving
 from mooring.api.serving import peer_uid, serve
+from mooring.cli.client import Api
+from mooring.cli.failures import Failure
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -126,6 +132,66 @@ def test_signals_stay_with_whoever_runs_it(tmp_path: Path, run: Run) -> None:
             reader, writer = await ask(path)
             await slow.began.wait()
             assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+            serving_task.cancel()
+            await reader.read()
+            writer.close()
+            await writer.wait_closed()
+
+    run(story())
+
+
+def test_nobody_is_left_waiting_at_the_end(tmp_path: Path) -> None:
+    ended: list[bool] = []
+
+    def ask_until_it_ends(path: Path) -> None:
+        with contextlib.suppress(Failure):
+            while True:
+                Api(str(path), seconds=PATIENCE).get("/version")
+        ended.append(True)
+
+    for number in range(10):
+        with served(tmp_path / f"{number}.sock") as api:
+            callers = [
+                threading.Thread(target=ask_until_it_ends, args=(api.path,)) for _ in range(3)
+            ]
+            for caller in callers:
+                caller.start()
+            api.ask("GET", "/healthz")
+            began = time.monotonic()
+            api.stop()
+            for caller in callers:
+                caller.join(PATIENCE)
+            assert time.monotonic() - began < PATIENCE / 2
+    assert len(ended) == 30
+
+
+class Exhausted(socket.socket):
+    """A listener that finds no free descriptor the first time."""
+
+    refusals = 1
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        if self.refusals:
+            self.refusals -= 1
+            raise OSError(errno.EMFILE, "Too many open files")
+        return super().accept()
+
+
+def test_a_caller_waits_while_there_is_no_room(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "RETRY_SECONDS", 0.01)
+
+    async def story() -> None:
+        slow, path = Slow(), tmp_path / "a.sock"
+        slow.release.set()
+        door = Exhausted(socket.AF_UNIX, socket.SOCK_STREAM)
+        door.bind(str(path))
+        door.listen()
+        async with asyncio.TaskGroup() as tasks:
+            serving_task = tasks.create_task(serve(slow.app, door))
+            reader, writer = await ask(path)
+            assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
             serving_task.cancel()
             await reader.read()
             writer.close()

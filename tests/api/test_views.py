@@ -44,7 +44,7 @@ def test_one_instance_is_read(fleet: Served) -> None:
     assert found["status"]["state"] == "Ready"
     missing = fleet.ask("GET", f"{VIEW}/mcpinstances/time-7")
     assert missing.status == 404
-    assert missing.document["message"] == "instance/time-7 was not found"
+    assert missing.document["message"] == "instance/time-7 does not exist"
 
 
 def test_a_log_is_plain_text(fleet: Served) -> None:

@@ -72,7 +72,7 @@ class StoredFeed:
         ref = Ref(self.naming.kind, namespace, name)
         stored = await self._store.get(ref)
         if stored is None:
-            raise NotFound("NotFound", f"{ref} was not found")
+            raise NotFound("NotFound", f"{ref} does not exist")
         return shown(stored)
 
     async def list(self, namespace: str | None) -> Found:
@@ -107,7 +107,7 @@ class InstanceFeed:
         for view in (await self.list(namespace)).documents:
             if view["metadata"]["name"] == name:
                 return view
-        raise NotFound("NotFound", f"{Ref('instance', namespace, name)} was not found")
+        raise NotFound("NotFound", f"{Ref('instance', namespace, name)} does not exist")
 
     async def list(self, namespace: str | None) -> Found:
         listing = await self._store.list("MCPServer", namespace)

@@ -6,9 +6,11 @@ tells it), and an end that lets answers finish and watches close.
 """
 
 import asyncio
+import logging
 import os
 import socket
 import struct
+from collections.abc import Callable
 from typing import Any, cast
 
 from starlette.applications import Starlette
@@ -20,6 +22,11 @@ from mooring import telemetry
 
 END_SECONDS = 5.0
 """How long answers under way may take when the API ends."""
+
+RETRY_SECONDS = 0.5
+"""Pause after a connection could not be taken."""
+GREETING_SECONDS = 1.0
+"""How long it may take until a connection that was taken is ours."""
 
 _REFUSAL = (
     b'{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,'
@@ -69,7 +76,7 @@ class _Connection(HttpToolsProtocol):
 
 
 async def serve(app: Starlette, listener: socket.socket, seconds: float = END_SECONDS) -> None:
-    """Serves a bound stream socket until cancelled; then ends in at most so many seconds.
+    """Serves a bound, listening stream socket until cancelled; then ends in so many seconds.
 
     Watches and followed logs are ended first, answers under way may finish, what is left is
     cut. The socket is closed; its path is not removed.
@@ -77,17 +84,69 @@ async def serve(app: Starlette, listener: socket.socket, seconds: float = END_SE
     config = Config(app, log_config=None, access_log=False, ws="none", lifespan="off")
     config.load()
     state = ServerState()
+    async with asyncio.TaskGroup() as tasks:
+        door = _Door(listener, lambda: _Connection(config, state, {}), tasks)
+        door.open()
+        try:
+            await asyncio.get_running_loop().create_future()  # until cancelled
+        finally:
+            await door.close()
+            await _end(app, state, seconds)
 
-    def connection() -> _Connection:
-        return _Connection(config=config, server_state=state, app_state={})
 
-    loop = asyncio.get_running_loop()
-    server = await loop.create_unix_server(connection, sock=listener)
-    try:
-        await loop.create_future()  # until cancelled
-    finally:
-        server.close()
-        await _end(app, state, seconds)
+class _Door:
+    """Takes connections one by one.
+
+    A server of asyncio takes many at once, and loses those that it has not greeted when it is
+    closed: their callers would wait for an answer that nobody gives.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        protocol: Callable[[], _Connection],
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._listener = listener
+        self._protocol = protocol
+        self._tasks = tasks
+        self._loop = asyncio.get_running_loop()
+        self._greetings: set[asyncio.Task[None]] = set()
+        self._pause: asyncio.TimerHandle | None = None
+
+    def open(self) -> None:
+        """Begins, or goes on after a pause."""
+        self._listener.setblocking(False)
+        self._loop.add_reader(self._listener, self._admit)
+
+    async def close(self) -> None:
+        """Nobody enters any more; those who did are greeted."""
+        if self._pause is not None:
+            self._pause.cancel()
+        self._loop.remove_reader(self._listener)
+        self._listener.close()
+        if self._greetings:
+            await asyncio.wait(self._greetings, timeout=GREETING_SECONDS)
+
+    def _admit(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError as error:  # too many open files, most likely
+            telemetry.event("api.accept", logging.WARNING, error=error)
+            self._loop.remove_reader(self._listener)
+            self._pause = self._loop.call_later(RETRY_SECONDS, self.open)
+            return
+        greeting = self._tasks.create_task(self._greet(connection))
+        self._greetings.add(greeting)
+        greeting.add_done_callback(self._greetings.discard)
+
+    async def _greet(self, connection: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(self._protocol, connection)
+        except OSError:
+            connection.close()
 
 
 async def _end(app: Starlette, state: ServerState, seconds: float) -> None:

@@ -78,7 +78,7 @@ class Views:
     async def _existing(self, request: Request) -> Ref:
         ref = Ref("MCPServer", request.path_params["namespace"], request.path_params["name"])
         if await self._store.get(ref) is None:
-            raise NotFound("NotFound", f"{ref} was not found")
+            raise NotFound("NotFound", f"{ref} does not exist")
         return ref
 
     async def _server_of(self, namespace: str, instance: str) -> Ref:

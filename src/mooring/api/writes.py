@@ -53,7 +53,7 @@ class Write:
     def result(self, stored: Object | None) -> Object:
         """The object to store; raises what is wrong with it."""
         if stored is None and not self.creates:
-            raise NotFound("NotFound", f"{self.ref} was not found")
+            raise NotFound("NotFound", f"{self.ref} does not exist")
         if stored is not None and self.declarative and stored.metadata.deletion_timestamp:
             raise Conflict(
                 "Conflict",

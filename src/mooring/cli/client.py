@@ -17,6 +17,11 @@ SECONDS = 30.0
 
 Document = dict[str, Any]
 Query = Mapping[str, str | int | float | None]
+Key = tuple[str, str]
+Change = tuple[str, Document]
+"""What happened (ADDED, MODIFIED, DELETED), and the object as it is now."""
+
+EXPIRED = 410
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,34 +77,78 @@ class Api:
         Ends when the answer does. Raises TimeoutError once so many seconds have passed.
         """
         deadline = None if seconds is None else time.monotonic() + seconds
-        with _Answer(self, "GET", _target(path, query), None, seconds) as answer:
+        head_seconds = None if seconds is None else self._seconds
+        with _Answer(self, "GET", _target(path, query), None, head_seconds) as answer:
             while line := answer.line(deadline):
                 yield line
 
-    def watch(
+    def follow(
         self, path: str, query: Query | None = None, seconds: float | None = None
-    ) -> Iterator[tuple[str, Document]]:
-        """Changes, as they happen: first everything that there is, as ADDED.
+    ) -> Iterator[list[Change]]:
+        """What there is, as one batch of ADDED, and then every change, as it happens.
 
-        Goes on where it was when the daemon ends a watch; begins again where that is too long
-        ago. Raises TimeoutError once so many seconds have passed.
+        Nothing is missed: where a watch cannot go on, everything is listed again, and what
+        became of each object since is told. Raises TimeoutError once so many seconds have passed,
+        but not before the first batch.
         """
         deadline = None if seconds is None else time.monotonic() + seconds
-        version = (query or {}).get("resourceVersion")
+        held: dict[Key, Document] = {}
         while True:
-            left = None if deadline is None else max(deadline - time.monotonic(), 0.001)
+            listed = self.get(path, query)
+            found = {_key(document): document for document in listed["items"]}
+            yield list(_differences(held, found))
+            held = found
+            version = listed["metadata"]["resourceVersion"]
+            try:
+                for kind, document in self._watch(path, query, version, deadline):
+                    if kind == "DELETED":
+                        held.pop(_key(document), None)
+                    else:
+                        held[_key(document)] = document
+                    yield [(kind, document)]
+            except Refusal as refusal:
+                if refusal.status != EXPIRED:
+                    raise
+
+    def _watch(
+        self, path: str, query: Query | None, version: str, deadline: float | None
+    ) -> Iterator[Change]:
+        """Changes since a version; goes on where it was when the daemon ends a watch."""
+        while True:
             asked = {**(query or {}), "watch": "true", "resourceVersion": version}
-            for line in self.lines(path, asked, left):
+            for line in self.lines(path, asked, _left(deadline)):
                 event = json.loads(line)
                 kind, document = event["type"], event["object"]
                 if kind == "ERROR":
-                    if document.get("code") != 410:
-                        raise Refusal(int(document.get("code", 500)), document)
-                    version = None
-                    break
+                    raise Refusal(int(document.get("code", 500)), document)
                 version = document["metadata"]["resourceVersion"]
                 if kind != "BOOKMARK":
                     yield kind, document
+
+
+def _left(deadline: float | None) -> float | None:
+    """Seconds until then; TimeoutError once it is past."""
+    if deadline is None:
+        return None
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+def _key(document: Document) -> Key:
+    return document["metadata"].get("namespace", ""), document["metadata"]["name"]
+
+
+def _differences(before: Mapping[Key, Document], after: Mapping[Key, Document]) -> Iterator[Change]:
+    for key, document in before.items():
+        if key not in after:
+            yield "DELETED", document
+    for key, document in after.items():
+        if key not in before:
+            yield "ADDED", document
+        elif before[key] != document:
+            yield "MODIFIED", document
 
 
 def _target(path: str, query: Query | None) -> str:

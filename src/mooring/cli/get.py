@@ -120,14 +120,6 @@ class Getting:
     def _watch(self) -> None:
         names = {target.name for target in self._meant if target.name}
         path = path_of(self._naming, self._namespace)
-
-        def meant(document: Document) -> bool:
-            return not names or document["metadata"]["name"] in names
-
-        listed = self._api.get(path, self._query)
-        if there := [document for document in listed["items"] if meant(document)]:
-            self._writer.begin(there)
-        since = {"resourceVersion": listed["metadata"]["resourceVersion"]}
-        for _, document in self._api.watch(path, {**self._query, **since}):
-            if meant(document):
-                self._writer.one(document)
+        for batch in self._api.follow(path, self._query):
+            documents = [document for _, document in batch]
+            self._writer.more([d for d in documents if not names or d["metadata"]["name"] in names])

@@ -5,7 +5,6 @@ It ends once every server is ready, or has failed for now, and then says how to 
 
 import json
 import re
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, TextIO
 
@@ -63,17 +62,10 @@ def bring_up(
 
 
 def _follow(api: Api, progress: "Progress", seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    listed = api.get(path_of(SERVER, None))
-    for document in listed["items"]:
-        progress.take("ADDED", document)
-    if progress.settled:
-        return
-    since = {"resourceVersion": listed["metadata"]["resourceVersion"]}
     try:
-        left = max(deadline - time.monotonic(), 0.001)
-        for kind, document in api.watch(path_of(SERVER, None), since, left):
-            progress.take(kind, document)
+        for batch in api.follow(path_of(SERVER, None), seconds=seconds):
+            for kind, document in batch:
+                progress.take(kind, document)
             if progress.settled:
                 return
     except TimeoutError:

@@ -1,11 +1,11 @@
 """Waiting for objects to become as wanted; what is seen decides, not how long it took."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mooring.cli.client import Api, path_of
-from mooring.cli.failures import NOT_FOUND, NOT_READY, Failure, Refusal
+from mooring.cli.failures import NOT_FOUND, NOT_READY, Failure
 from mooring.cli.targets import Target
 
 Document = dict[str, Any]
@@ -32,50 +32,40 @@ class Waiting:
         self._deadline = time.monotonic() + seconds
 
     def until_condition(self, condition: str, wanted: str) -> Iterator[Target]:
-        """Each object once its condition holds; Failure (exit code 4) at the deadline."""
+        """Each object once its condition holds.
+
+        Failure with exit code 4 at the deadline, with 3 where there is no such object.
+        """
+        what = condition if wanted.lower() == "true" else f"{condition}={wanted}"
         for target in self._targets:
-            self._look(target)  # an object that is not there is no reason to wait
-            self._until(
-                target,
-                lambda kind, document: kind != "DELETED" and holds(document, condition, wanted),
-                f"{condition}={wanted}" if wanted.lower() != "true" else condition,
-            )
+            for document in self._states(target, what):
+                if document is None:
+                    raise Failure(f"{target} does not exist", NOT_FOUND)
+                if holds(document, condition, wanted):
+                    break
             yield target
 
     def until_gone(self) -> Iterator[Target]:
         """Each object once it is gone."""
         for target in self._targets:
-            try:
-                self._look(target)
-            except Refusal as refusal:
-                if refusal.code != NOT_FOUND:
-                    raise
-            else:
-                self._until(target, lambda kind, _: kind == "DELETED", "gone")
+            for document in self._states(target, "gone"):
+                if document is None:
+                    break
             yield target
 
-    def _look(self, target: Target) -> Document:
-        return self._api.get(path_of(target.naming, target.namespace, target.name))
-
-    def _until(self, target: Target, done: Callable[[str, Document], bool], what: str) -> None:
+    def _states(self, target: Target, what: str) -> Iterator[Document | None]:
+        """An object as it is now and after every change; None where there is none."""
         path = path_of(target.naming, target.namespace)
         query = {"fieldSelector": f"metadata.name={target.name}"}
-        last: Document = {}
-        left = self._deadline - time.monotonic()
+        last: Document | None = None
+        left = max(self._deadline - time.monotonic(), 0.0)
         try:
-            if left <= 0:
-                last = self._look(target)
-                if done("MODIFIED", last):
-                    return
-                raise TimeoutError
-            for kind, document in self._api.watch(path, query, left):
-                last = document
-                if done(kind, document):
-                    return
-                if kind == "DELETED":
-                    raise Failure(f"{target} was deleted while we waited", NOT_FOUND)
+            for batch in self._api.follow(path, query, left):
+                for kind, document in batch:
+                    last = None if kind == "DELETED" else document
+                yield last
         except TimeoutError:
-            said = (last.get("status") or {}).get("message")
+            said = ((last or {}).get("status") or {}).get("message")
             why = f": {said}" if said else ""
             raise Failure(
                 f"{target} is not {what} after {self._seconds:g} s{why}. "

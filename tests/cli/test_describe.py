@@ -1,0 +1,148 @@
+"""`moor describe`: everything about one object."""
+
+import re
+from typing import Any
+
+from support.surface import Served, made, row, secret, server
+
+Moor = Any
+
+
+def happened(name: str, reason: str, about: str = "time", kind: str = "MCPServer") -> Any:
+    return made(
+        {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": name},
+            "involvedObject": {"kind": kind, "name": about},
+            "reason": reason,
+            "message": f"{reason} it is",
+            "lastTimestamp": "2026-01-01T00:00:00Z",
+        }
+    )
+
+
+def without_ages(text: str) -> str:
+    return re.sub(r"\S+Z \(\w+ ago\)", "WHEN", text)
+
+
+def test_everything_about_a_server(api: Served, moor: Moor) -> None:
+    env = [
+        {"name": "PLAIN", "value": "x"},
+        {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "creds", "key": "token"}}},
+        {"name": "HOME2", "valueFrom": {"env": "HOME"}},
+    ]
+    held = server("time", replicas=2, args=["--tz", "UTC"], env=env, labels={"team": "core"})
+    condition = {
+        "type": "Ready", "status": "False", "reason": "NoInstancesReady", "message": "m",
+        "last_transition_time": "2026-01-01T00:00:00Z",
+    }  # fmt: skip
+    api.report(
+        api.put(held),
+        phase="Degraded",
+        message="Ready 1/2, 1 instance ERROR",
+        url="http://127.0.0.1:8470/servers/time/mcp",
+        conditions=(condition,),
+        instances=(
+            row("time-0", since="2026-01-01T00:00:00Z"),
+            row("time-1", "ERROR", message="exit 1", restarts=3),
+        ),
+    )
+    api.script.lines["time-0"] = [b"listening\n", b"\x1b[31mred\tline\n"]
+    api.put(happened("e1", "Started"))
+    api.put(happened("e2", "Elsewhere", about="other"))
+    said = moor("describe", "server", "time")
+    assert said.code == 0
+    assert without_ages(said.out) == (
+        "Name:       time\n"
+        "Namespace:  default\n"
+        "Labels:     team=core\n"
+        "Created:    WHEN\n"
+        "Status:     Degraded\n"
+        "Message:    Ready 1/2, 1 instance ERROR\n"
+        "URL:        http://127.0.0.1:8470/servers/time/mcp\n"
+        "Source:     pypi: mcp-server-time\n"
+        "Args:       --tz UTC\n"
+        "Replicas:   2\n"
+        "Transport:  stdio\n"
+        "Isolation:  shared\n"
+        "Eras:       auto\n"
+        "Path:       /mcp\n"
+        "Env:        PLAIN=x\n"
+        "Env:        KEY (from key token of secret creds)\n"
+        "Env:        HOME2 (from variable HOME of Mooring)\n"
+        "Conditions:\n"
+        "  TYPE    STATUS   REASON             SINCE                             MESSAGE\n"
+        "  Ready   False    NoInstancesReady   WHEN   m\n"
+        "Instances:\n"
+        "  NAME     STATE   HEALTH    RESTARTS   SINCE                             MESSAGE\n"
+        "  time-0   Ready   healthy   0          WHEN\n"
+        "  time-1   ERROR   unknown   3          <none>                            exit 1\n"
+        "Last log lines:\n"
+        "  time-0 | listening\n"
+        "  time-0 | \\x1b[31mred\tline\n"
+        "  time-1 | (time-1 has written nothing yet)\n"
+        "Events:\n"
+        "  LAST SEEN                         TYPE     REASON    COUNT   MESSAGE\n"
+        "  WHEN   Normal   Started   1       Started it is\n"
+    )
+
+
+def test_a_server_that_nobody_looked_at(api: Served, moor: Moor) -> None:
+    api.put(server("time"))
+    said = moor("describe", "server/time")
+    assert "Status:     Pending" in said.out
+    assert said.out.endswith(
+        "Conditions: <none>\nInstances: <none>\nLast log lines:\n  <none>\nEvents: <none>\n"
+    )
+
+
+def test_an_instance_with_its_servers_events(fleet: Served, moor: Moor) -> None:
+    fleet.put(happened("e1", "Exited", about="gitea"))
+    fleet.script.lines["gitea-0"] = [b"missing API key\n"]
+    said = moor("describe", "inst", "gitea-0")
+    assert re.search(r"Server: +gitea", said.out)
+    assert re.search(r"State: +ERROR", said.out)
+    assert "  gitea-0 | missing API key" in said.out
+    assert "Exited it is" in said.out
+
+
+def test_a_secret_shows_its_keys_and_no_values(api: Served, moor: Moor) -> None:
+    api.put(secret(token="s3cret", user="ada"))
+    said = moor("describe", "secret", "creds")
+    assert re.search(r"Keys: +token, user", said.out)
+    assert "s3cret" not in said.out
+
+
+def test_a_group_and_an_event(api: Served, moor: Moor) -> None:
+    group = made({"apiVersion": "mooring.dev/v1alpha1", "kind": "MCPGroup",
+                  "metadata": {"name": "tools"}})  # fmt: skip
+    status = group.status.model_copy(update={"servers": ("a", "b"), "server_count": 2})
+    api.run(api.store.report(api.put(group).model_copy(update={"status": status})))
+    api.put(happened("e1", "Joined", about="tools", kind="MCPGroup"))
+    said = moor("describe", "group", "tools")
+    assert re.search(r"Ready: +0/2", said.out)
+    assert "Servers:  a, b" in said.out
+    assert "Joined it is" in said.out
+    assert re.search(r"Reason: +Joined", moor("describe", "event", "e1").out)
+
+
+def test_several_objects_one_after_the_other(fleet: Served, moor: Moor) -> None:
+    said = moor("describe", "server", "time", "gitea")
+    assert re.findall(r"^Name: +(\w+)", said.out, re.MULTILINE) == ["time", "gitea"]
+
+
+def test_what_is_not_there_ends_with_3(api: Served, moor: Moor) -> None:
+    said = moor("describe", "server", "nobody")
+    assert (said.code, said.err) == (3, "Error: server/nobody does not exist\n")
+    assert moor("describe", "server").code == 2
+
+
+def test_an_object_that_leaves_says_since_when(api: Served, moor: Moor) -> None:
+    held = server("time")
+    meta = held.metadata.model_copy(update={"finalizers": ("mooring.dev/instances",)})
+    api.put(held.model_copy(update={"metadata": meta}))
+    moor("delete", "server", "time")
+    said = moor("describe", "server", "time").out
+    assert "Deleting since:" in said
+    assert re.search(r"Status: +Terminating", said)
