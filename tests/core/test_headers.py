@@ -9,7 +9,7 @@ VIA = b"1.1 mooring-7f"
 NEVER_UP = [
     b"authorization", b"cookie", b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"host",
     b"proxy-authorization", b"origin", b"connection", b"transfer-encoding", b"te", b"upgrade",
-    b"accept-encoding", b"content-length", b"mcp-session-id",
+    b"accept-encoding", b"content-length", b"mcp-session-id", b"last-event-id",
 ]  # fmt: skip
 NEVER_DOWN = [
     b"set-cookie", b"access-control-allow-origin", b"content-security-policy", b"server",
@@ -27,32 +27,26 @@ def test_what_mcp_needs_passes_up() -> None:
         (b"traceparent", b"00-0-0-00"),
         (b"user-agent", b"test"),
     )
-    assert upwards(given, "stateless", b"", VIA) == (BOTH, *given, (b"via", VIA))
+    assert upwards(given, b"", VIA) == (BOTH, *given, (b"via", VIA))
 
 
 def test_what_is_not_for_servers_does_not_pass() -> None:
     given = tuple((name, b"x") for name in NEVER_UP)
-    assert upwards(given, "session", b"", VIA) == (BOTH, (b"via", VIA))
+    assert upwards(given, b"", VIA) == (BOTH, (b"via", VIA))
 
 
 def test_the_session_id_is_the_upstreams_own() -> None:
-    sent = upwards(((b"mcp-session-id", b"ours"),), "session", b"theirs", VIA)
+    sent = upwards(((b"mcp-session-id", b"ours"),), b"theirs", VIA)
     assert (b"mcp-session-id", b"theirs") in sent
     assert (b"mcp-session-id", b"ours") not in sent
 
 
-def test_resuming_is_for_sessions() -> None:
-    last = (b"last-event-id", b"7")
-    assert last in upwards((last,), "session", b"", VIA)
-    assert last not in upwards((last,), "stateless", b"", VIA)
-
-
 def test_both_types_are_accepted_whatever_the_client_said() -> None:
-    assert upwards(((b"accept", b"*/*"),), "session", b"", VIA)[0] == BOTH
+    assert upwards(((b"accept", b"*/*"),), b"", VIA)[0] == BOTH
 
 
 def test_our_name_is_added_to_the_proxies_before_us() -> None:
-    sent = upwards(((b"via", b"1.1 a"), (b"via", b"1.1 b")), "session", b"", VIA)
+    sent = upwards(((b"via", b"1.1 a"), (b"via", b"1.1 b")), b"", VIA)
     value = dict(sent)[b"via"]
     assert {hop.strip() for hop in value.split(b",")} == {b"1.1 a", b"1.1 b", VIA}
     assert names_us(value, VIA)

@@ -9,6 +9,8 @@ from support.standin import JSON, SSE, Standin, failure, message, result
 
 from mooring.core.load import Load
 from mooring.gateway import courier
+from mooring.sessions.event_ids import EventIds
+from mooring.sessions.seal import Sealer
 
 MODERN = {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}
 STATELESS = {
@@ -106,7 +108,9 @@ def test_an_initialize_that_is_answered_by_a_stream_opens_a_session(world: Any, 
 
             w.standins["notes"][0].behaviour = streaming
             said = await w.ask(message("initialize", 1, protocolVersion="2025-11-25"))
-            assert said.body.startswith(b"id: 1\nretry: 100\ndata:\n\nevent: message")
+            ids = EventIds(Sealer(bytes(32)).subkey(b"event ids"))
+            marked = ids.mark(said.session.encode(), b"1")
+            assert said.body.startswith(b"id: %b\nretry: 100\ndata:\n\nevent: message" % marked)
             session = w.sessions.find(said.session)
             assert session is not None
             assert session.sealed.version == "2025-06-18"
@@ -418,5 +422,36 @@ def test_a_client_that_left_before_it_had_its_session_leaves_none_behind(
             await standin.arrived.wait()
             await eventually(lambda: not standin.sessions)
             assert len(w.sessions) == 0
+
+    run(story())
+
+
+def test_a_client_that_leaves_with_its_answer_keeps_its_session(world: Any, run: Any) -> None:
+    async def story() -> None:
+        async with world() as w:
+            standin = w.standins["notes"][0]
+
+            async def slow_to_end(exchange: Any) -> None:
+                if b"initialize" not in exchange.request.body:
+                    await standin.serve(exchange)
+                    return
+                standin.sessions.add("theirs")
+                exchange.start(200, (SSE, (b"mcp-session-id", b"theirs")))
+                answer = result(1, protocolVersion="2025-11-25")
+                await exchange.write(b"data: " + answer + b"\n\n")
+                await standin.proceed.wait()
+                exchange.finish()
+
+            standin.behaviour = slow_to_end
+            reader, writer = await w.raw(post(message("initialize", 1)))
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            session = head.split("mcp-session-id: ")[1].split("\r\n")[0]
+            await reader.readuntil(b"}\n\n")
+            writer.close()
+            await w.left.wait()
+            standin.proceed.set()
+            await eventually(lambda: w.gateway.loads()["uid-notes-0"].calls == 0)
+            assert (await w.call(session=session)).json["result"]["session"] == "theirs"
+            assert [request.method for request in standin.seen] == ["POST", "POST"]
 
     run(story())

@@ -1,6 +1,7 @@
 """Answers on their way back: streams, documents, and streams that break."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -33,7 +34,6 @@ ANSWER = b"event: message\r\ndata: " + result(2, ok=True) + b"\r\n\r\n"
         (b": ping\n\n", NOTE[:20], NOTE[20:] + ANSWER[:7], ANSWER[7:]),
         (b"\xef\xbb\xbf" + ANSWER.replace(b"\r\n", b"\r"),),
         (ANSWER, NOTE),
-        (b"id: 1\nretry: 5\ndata:\n\n", b"id: 2\n" + ANSWER.replace(b"\r\n", b"\n")),
         (b"unknown: field\n" + ANSWER,),
         (b"data: {\n" + b'data: "jsonrpc":"2.0","id":2,"result":{}}\n\n',),
     ],
@@ -113,7 +113,29 @@ def test_a_stream_that_can_be_resumed_or_has_answered_gets_none(
     async def story() -> None:
         async with world() as w:
             w.standins["notes"][0].behaviour = streaming(*pieces, cut=cut)
-            assert (await w.call()).body == b"".join(pieces)
+            said = (await w.call()).body
+            assert re.sub(rb"id: 7[^\n]*", b"id: 7", said) == b"".join(pieces)
+
+    run(story())
+
+
+def test_ids_of_events_are_those_of_one_session(world: Any, run: Any) -> None:
+    async def story() -> None:
+        async with world() as w:
+            first, second = await w.open(), await w.open()
+            standin = w.standins["notes"][0]
+            standin.behaviour = streaming(b"id: 7\ndata:\n\n", b"id: 8\n" + ANSWER)
+            said = (await w.call(session=first)).body
+            ids = re.findall(rb"^id: (.*)$", said, re.M)
+            assert [id.split(b".")[0] for id in ids] == [b"7", b"8"]
+            resumed = await w.ask(method="GET", mcp_session_id=first, last_event_id=ids[1].decode())
+            assert resumed.status == 200
+            assert standin.seen[-1].header(b"last-event-id") == b"8"
+            seen = len(standin.seen)
+            for session, id in ((second, ids[1].decode()), (first, "8"), (first, "8.AAAAAAAAAAAA")):
+                said = await w.ask(method="GET", mcp_session_id=session, last_event_id=id)
+                assert (said.status, said.reason) == (400, "BadRequest")
+            assert len(standin.seen) == seen
 
     run(story())
 

@@ -61,6 +61,8 @@ class World:
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
     standins: dict[str, list[Standin]] = field(default_factory=dict)
     path: str = "/servers/notes/mcp"
+    eras: str = "auto"
+    """What the servers are declared to speak, from the next table on."""
 
     async def handle(self, exchange: Exchange) -> None:
         exchange.on_gone(self.left.set)
@@ -119,7 +121,9 @@ class World:
             {
                 "apiVersion": "mooring.dev/v1alpha1", "kind": "MCPServer",
                 "metadata": {"name": name},
-                "spec": {"source": {"command": ["notes"]}, "replicas": len(rows)},
+                "spec": {
+                    "source": {"command": ["notes"]}, "replicas": len(rows), "eras": self.eras,
+                },
                 "status": {"instances": rows, "message": "Starting 0/1", "phase": "Ready"},
             }
         )  # fmt: skip

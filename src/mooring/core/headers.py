@@ -7,8 +7,6 @@ Mooring and not for the servers behind it. Downwards never: cookies, CORS and CS
 
 from collections.abc import Iterable
 
-from mooring.core.era import Era
-
 Headers = tuple[tuple[bytes, bytes], ...]
 
 SESSION_ID = b"mcp-session-id"
@@ -23,23 +21,24 @@ DOWNWARDS = frozenset(
      b"x-accel-buffering"}
 )  # fmt: skip
 PARAMETER = b"mcp-param-"
+LAST_EVENT_ID = b"last-event-id"
 BOTH = (b"accept", b"application/json, text/event-stream")
 """Python servers answer 406 to less, whatever the client itself accepts."""
 NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 
-def upwards(headers: Headers, era: Era, session: bytes, via: bytes) -> Headers:
+def upwards(headers: Headers, session: bytes, via: bytes) -> Headers:
     """The headers of a request as its upstream gets them.
 
     `session` is the upstream's own session id, empty without one; `via` our name, which is
-    added to the proxies that the request came through.
+    added to the proxies that the request came through. `Last-Event-ID` is for whoever forwards
+    to add: what clients send is not what servers gave.
     """
     passed = [BOTH]
     path = via
-    resumption = b"last-event-id" if era == "session" else b""
     for pair in headers:
         name = pair[0]
-        if name in UPWARDS or name.startswith(PARAMETER) or name == resumption:
+        if name in UPWARDS or name.startswith(PARAMETER):
             passed.append(pair)
         elif name == b"via":
             path = pair[1] + b", " + path

@@ -7,7 +7,9 @@ to other faults; so a 400 is only a suspicion, to be confirmed by asking again.
 
 import msgspec
 
-_ELSE = frozenset({-32700, -32602, -32601, -32020, -32021, -32022})
+from mooring.core.codes import INVALID_PARAMS, METHOD_NOT_FOUND, PARSE_ERROR, STATELESS_ONLY
+
+_ELSE = STATELESS_ONLY | {PARSE_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND}
 """Codes of requests that are at fault themselves."""
 
 

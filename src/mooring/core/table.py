@@ -11,7 +11,7 @@ from types import MappingProxyType
 from mooring.core.address import Address, parse
 from mooring.core.health import standing
 from mooring.kinds.ref import Ref
-from mooring.kinds.server import InstanceStatus, MCPServer, Phase
+from mooring.kinds.server import Eras, InstanceStatus, MCPServer, Phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ class Entry:
     """The server's status in words."""
     wanted: int
     ready: int
+    eras: Eras = "auto"
+    """What its declaration limits it to."""
 
     @property
     def standing(self) -> tuple[Upstream, ...]:
@@ -89,6 +91,7 @@ def _entry(server: MCPServer) -> Entry:
         sentence=status.message or status.phase,
         wanted=server.spec.replicas,
         ready=status.ready_instances,
+        eras=server.spec.eras,
     )
 
 

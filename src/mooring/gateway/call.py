@@ -10,6 +10,14 @@ era.
 from typing import Any, Literal
 
 from mooring.core.bridging import failure
+from mooring.core.codes import (
+    HEADER_MISMATCH,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    TIMED_OUT,
+    UNAVAILABLE,
+    UNSUPPORTED_VERSION,
+)
 from mooring.core.era import Era
 from mooring.core.headers import NOSNIFF, Headers
 from mooring.core.identity import Identity
@@ -18,11 +26,12 @@ from mooring.transports.http_server import Exchange
 
 JSON = ((b"content-type", b"application/json"), NOSNIFF)
 
-INVALID_REQUEST = -32600
-UNAVAILABLE = -32000
-TIMED_OUT = -32001
-HEADER_MISMATCH = -32020
-_CODES = {"UpstreamTimeout": TIMED_OUT, "HeaderMismatch": HEADER_MISMATCH}
+_CODES = {
+    "UpstreamTimeout": TIMED_OUT,
+    "HeaderMismatch": HEADER_MISMATCH,
+    "SessionsOnly": METHOD_NOT_FOUND,
+    "StatelessOnly": UNSUPPORTED_VERSION,
+}
 _REFUSALS = {
     413: "BodyTooLarge",
     431: "HeadTooLarge",
@@ -38,7 +47,8 @@ class Call:
     """One request on an endpoint."""
 
     __slots__ = (
-        "cors", "era", "exchange", "headers", "identity", "message", "outcome", "reason", "request",
+        "cors", "delivered", "era", "exchange", "headers", "identity", "message", "outcome",
+        "reason", "request",
     )  # fmt: skip
 
     def __init__(self, exchange: Exchange, identity: Identity) -> None:
@@ -53,6 +63,8 @@ class Call:
         self.cors: Headers = ()
         """Headers that let a listed web page read the answer."""
         self.outcome: Outcome = "answered"
+        self.delivered = False
+        """The client has what it waited for; SDK clients then leave before the stream has ended."""
         self.reason = ""
         """Why it was refused or failed, where we said so."""
 

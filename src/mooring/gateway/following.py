@@ -5,8 +5,12 @@ hear so, unless events had ids: then it resumes by itself. Only complete events 
 as the bytes that came, so that a stream that is cut ends between two events.
 """
 
+from collections.abc import Callable
+
 from mooring.transports.envelope import Envelope, peek
 from mooring.transports.sse import EventSplitter, SseEvent
+
+Mark = Callable[[bytes], bytes]
 
 LONGEST = 1024 * 1024
 """Bytes of an event that is still held until it is complete; a longer one passes as it comes."""
@@ -15,10 +19,11 @@ LONGEST = 1024 * 1024
 class Following:
     """Follows one stream; give it every chunk, send what it returns."""
 
-    __slots__ = ("_id", "_splitter", "answered", "resumable")
+    __slots__ = ("_id", "_mark", "_splitter", "answered", "resumable")
 
-    def __init__(self, id: bytes | None) -> None:
+    def __init__(self, id: bytes | None, mark: Mark | None = None) -> None:
         self._id = id
+        self._mark = mark
         self._splitter: EventSplitter | None = EventSplitter(LONGEST)
         self.answered = id is None
         """The answer has passed, or none was waited for."""
@@ -36,10 +41,11 @@ class Following:
         except ValueError:
             self._splitter = None
             self.answered = True  # nothing but a result is that long
-            return before + chunk
-        for event in events:
-            self._note(event)
-        return events[0].raw if len(events) == 1 else b"".join([event.raw for event in events])
+            passed = before + chunk
+            return passed if self._mark is None else self._mark(passed)
+        if len(events) == 1:
+            return self._passed(events[0])
+        return b"".join([self._passed(event) for event in events])
 
     def rest(self) -> bytes:
         """What came after the last complete event, at a proper end of the stream."""
@@ -50,10 +56,13 @@ class Following:
         """Whether a client still waits and could never learn more."""
         return not self.answered and not self.resumable
 
-    def _note(self, event: SseEvent) -> None:
-        if event.id is not None:
-            self.resumable = True
+    def _passed(self, event: SseEvent) -> bytes:
+        """The event as the client gets it."""
         if not self.answered and event.data:
             message = peek(event.data)
             if type(message) is Envelope and message.type == "response" and message.id == self._id:
                 self.answered = True
+        if event.id is None:
+            return event.raw
+        self.resumable = True
+        return event.raw if self._mark is None else self._mark(event.raw)

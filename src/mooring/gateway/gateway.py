@@ -29,6 +29,7 @@ from mooring.gateway.pages import Pages
 from mooring.gateway.server_endpoint import ServerEndpoint
 from mooring.gateway.trip import Plant, own_headers
 from mooring.gateway.watching import watch
+from mooring.sessions.event_ids import EventIds
 from mooring.sessions.open_sessions import OpenSessions
 from mooring.sessions.seal import Sealer
 from mooring.transports.http_server import ClientGone, Exchange
@@ -58,7 +59,10 @@ class Gateway:
         self._afterwork = Afterwork(courier)
         self._streams: Leashes = set()
         via = f"1.1 mooring-{sealer.fingerprint}".encode()
-        self._plant = Plant(courier, self._sessions, self._afterwork, clock, via, self._streams)
+        ids = EventIds(sealer.subkey(b"event ids"))
+        self._plant = Plant(
+            courier, self._sessions, self._afterwork, clock, via, ids, self._streams
+        )
         self._endpoints: dict[str, Endpoint] = {}
         self._upstreams: Mapping[str, Upstream] = MappingProxyType({})
         self._metrics = Metrics(

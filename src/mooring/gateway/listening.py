@@ -1,8 +1,9 @@
 """GET: the stream on which a server speaks unasked."""
 
+from mooring.core.headers import LAST_EVENT_ID, Headers
 from mooring.core.routing import Reject
 from mooring.gateway.courier import PATIENCE, Parcel, Sent
-from mooring.gateway.relay import Answer, pass_on
+from mooring.gateway.relay import pass_on
 from mooring.gateway.trip import STREAM_SECONDS, Trip
 
 PAUSE = 0.1
@@ -10,13 +11,21 @@ PAUSE = 0.1
 
 async def listen(trip: Trip) -> None:
     """Opens the stream and passes it on until one side ends it."""
-    sent = await _opened(trip)
+    headers = trip.headers()
+    given = trip.call.headers.get(LAST_EVENT_ID)
+    if given:
+        id = trip.plant.event_ids.original(trip.scope(trip.session), given)
+        if id is None:
+            trip.call.refuse(400, "BadRequest", "Last-Event-ID: this session has no such event")
+            return
+        headers = (*headers, (LAST_EVENT_ID, id))
+    sent = await _opened(trip, headers)
     if isinstance(sent, Reject):
         trip.reject(sent)
         return
     session = trip.session
     try:
-        answer = Answer(sent.reply)
+        answer = trip.answer(sent.reply, session)
         if await trip.ended_by_loss(sent.upstream, sent.reply, answer):
             return
         if session is not None:
@@ -31,10 +40,10 @@ async def listen(trip: Trip) -> None:
         sent.close()
 
 
-async def _opened(trip: Trip) -> Sent | Reject:
+async def _opened(trip: Trip, headers: Headers) -> Sent | Reject:
     """The upstream's stream. After a client dropped one it may linger, and 409 refuse the next."""
     clock = trip.plant.clock
-    parcel = Parcel("GET", trip.headers(), b"", repeatable=True, seconds=STREAM_SECONDS)
+    parcel = Parcel("GET", headers, b"", repeatable=True, seconds=STREAM_SECONDS)
     deadline = clock.monotonic() + PATIENCE
     while True:
         sent: Sent | Reject = await trip.plant.courier.deliver(trip.entry, trip.ask, parcel)

@@ -33,7 +33,7 @@ async def post(trip: Trip) -> None:
     if opening:
         sent = await trip.plant.courier.next_best(trip.entry, parcel, sent)
     discarded = False
-    answer = Answer(sent.reply)
+    answer = trip.answer(sent.reply, trip.session)
     try:
         if answer.status >= 400 and await trip.ended_by_loss(sent.upstream, sent.reply, answer):
             return
@@ -42,7 +42,8 @@ async def post(trip: Trip) -> None:
         else:
             await pass_on(call, answer, sent.reply)
     except ClientGone:
-        call.outcome = "gone"
+        if not call.delivered:
+            call.outcome = "gone"
         if call.era == "session":
             trip.plant.afterwork.discard(sent, answer)
             discarded = True
@@ -70,9 +71,13 @@ async def _open(trip: Trip, sent: Sent, answer: Answer) -> None:
         session = trip.plant.sessions.open(trip.entry.ref, uid, upstream_id, version, who)
         if trip.call.exchange.ended:
             raise ClientGone("the client left before it had its session")
+        if answer.mark is not None:
+            answer.mark = trip.marker(session)
         given: Headers = ((SESSION_ID, session.id.encode()),)
         await pass_on(trip.call, answer, sent.reply, given)
     except (MooringError, ClientGone):
+        if trip.call.delivered:
+            raise
         trip.end_upstream(sent.upstream, upstream_id, version)
         if session is not None:
             trip.plant.sessions.end(session)

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from mooring.core.headers import downwards, media_type
 from mooring.errors import MooringError
 from mooring.gateway.call import Call
-from mooring.gateway.following import Following
+from mooring.gateway.following import Following, Mark
 from mooring.transports.envelope import Envelope, peek
 from mooring.transports.http_server import Headers
 from mooring.transports.http_upstream import Reply
@@ -28,7 +28,7 @@ KEPT = (b"allow", b"retry-after", b"www-authenticate")
 class Answer:
     """An upstream's answer, or what is left of it to read."""
 
-    __slots__ = ("chunks", "headers", "status", "type", "whole")
+    __slots__ = ("chunks", "headers", "mark", "status", "type", "whole")
 
     def __init__(self, reply: Reply) -> None:
         self.status = reply.status
@@ -39,6 +39,8 @@ class Answer:
         """The body, where all of it is here."""
         self.chunks: AsyncIterator[bytes] | None = None
         """What is still to come, where it is not."""
+        self.mark: Mark | None = None
+        """Makes the id of an event that of one session."""
         if self.whole is None:
             self.chunks = reply.chunks()
 
@@ -122,7 +124,7 @@ async def _document(call: Call, answer: Answer, extra: Headers) -> None:
 
 async def _events(call: Call, answer: Answer, extra: Headers) -> None:
     """An event stream, event by event; if it leaves the client waiting, one more event says so."""
-    following = Following(call.id)
+    following = Following(call.id, answer.mark)
     headers = downwards(answer.headers, extra)
     if answer.whole is not None:
         body = following.feed(answer.whole) + following.rest()
@@ -138,6 +140,7 @@ async def _events(call: Call, answer: Answer, extra: Headers) -> None:
             ready = following.feed(chunk)
             if ready:
                 await call.exchange.write(ready)
+                call.delivered = following.answered
         await call.exchange.write(following.rest())
     except MooringError as error:
         why = error.message

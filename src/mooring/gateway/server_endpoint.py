@@ -4,6 +4,7 @@ What differs between the journeys is what a client's disconnect means. In the se
 call goes on without its client; a GET stream, and every call of the stateless era, ends with it.
 """
 
+from mooring.core.era import STATELESS
 from mooring.core.headers import SESSION_ID
 from mooring.core.table import Entry
 from mooring.gateway.call import Call
@@ -18,6 +19,15 @@ UNKNOWN = "there is no such session, or it has ended; initialize again"
 LISTEN = "subscriptions/listen"
 
 
+def _refuse_era(call: Call) -> None:
+    """What a server says that knows the other era only, so that clients fall back."""
+    if call.era == "stateless":
+        call.refuse(404, "SessionsOnly", "Method not found: this server serves sessions only")
+        return
+    words = "this server serves the stateless era; the initialize handshake is not accepted"
+    call.refuse(400, "StatelessOnly", words, supported=[STATELESS.decode()])
+
+
 class ServerEndpoint:
     """Answers for one server of the table."""
 
@@ -27,6 +37,9 @@ class ServerEndpoint:
 
     async def answer(self, call: Call) -> None:
         """See `Endpoint`."""
+        if self._entry.eras not in ("auto", call.era):
+            _refuse_era(call)
+            return
         session: Session | None = None
         given = call.headers.get(SESSION_ID)
         if given is not None and call.era == "session":
@@ -59,7 +72,8 @@ class ServerEndpoint:
             await (listen(trip) if message is None else post(trip))
         if not leash.pulled:
             return
-        call.outcome = "gone"
+        if not call.delivered:
+            call.outcome = "gone"
         if not call.exchange.started:
             call.refuse(503, "Draining", "this Mooring is going away; try again")
         elif not call.exchange.ended:

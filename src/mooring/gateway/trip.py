@@ -1,6 +1,7 @@
 """One request at one server, with everything that is needed to bring it there and back."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from mooring.clock import Clock
 from mooring.core.headers import BOTH, SESSION_ID, Headers, upwards
@@ -11,8 +12,10 @@ from mooring.errors import MooringError
 from mooring.gateway.afterwork import Afterwork
 from mooring.gateway.call import Call
 from mooring.gateway.courier import Courier, Parcel
+from mooring.gateway.following import Mark
 from mooring.gateway.leash import Leashes
-from mooring.gateway.relay import Answer, settle
+from mooring.gateway.relay import SSE, Answer, settle
+from mooring.sessions.event_ids import EventIds
 from mooring.sessions.open_sessions import OpenSessions, Session
 from mooring.transports.http_upstream import Reply
 
@@ -35,6 +38,7 @@ class Plant:
     clock: Clock
     via: bytes
     """Our own name in `Via`."""
+    event_ids: EventIds
     streams: Leashes
     """Requests that stay open for as long as client and server like."""
 
@@ -70,7 +74,22 @@ class Trip:
         """Those of the request as they go upstream."""
         upstream_id = b"" if self.session is None else self.session.sealed.upstream_id
         call = self.call
-        return upwards(call.request.headers, call.era, upstream_id, self.plant.via)
+        return upwards(call.request.headers, upstream_id, self.plant.via)
+
+    def scope(self, session: Session | None) -> bytes:
+        """Whose event ids these are: a session's, or all of a server's that has none."""
+        return (str(self.entry.ref) if session is None else session.id).encode()
+
+    def marker(self, session: Session | None) -> Mark:
+        """Makes the ids of events those of that scope."""
+        return partial(self.plant.event_ids.mark_event, self.scope(session))
+
+    def answer(self, reply: Reply, session: Session | None) -> Answer:
+        """The answer of the upstream, on its way to this client."""
+        answer = Answer(reply)
+        if answer.type == SSE:
+            answer.mark = self.marker(session)
+        return answer
 
     def reject(self, rejected: Reject) -> None:
         """Answers what routing said."""

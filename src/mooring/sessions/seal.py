@@ -7,7 +7,7 @@ is compared with the caller's. AES-GCM-SIV, because its nonces may collide witho
 
 import base64
 import binascii
-import hashlib
+import hmac
 import os
 from typing import NamedTuple
 
@@ -65,7 +65,8 @@ class Sealer:
         self._cipher = AESGCMSIV(key)
         self._pack = msgspec.msgpack.Encoder().encode
         self._unpack = msgspec.msgpack.Decoder(_Packed).decode
-        self.fingerprint = hashlib.sha256(b"mooring fingerprint " + key).hexdigest()[:12]
+        self._key = key
+        self.fingerprint = self.subkey(b"fingerprint").hex()[:12]
         """Names the installation without giving the key away."""
 
     def seal(self, session: SealedSession) -> str:
@@ -86,6 +87,10 @@ class Sealer:
         nonce = os.urandom(_NONCE)
         sealed = nonce + self._cipher.encrypt(nonce, packed, _PURPOSE)
         return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
+
+    def subkey(self, purpose: bytes) -> bytes:
+        """A key for something else, that says nothing about this one."""
+        return hmac.digest(self._key, purpose, "sha256")
 
     def open(self, text: str) -> SealedSession | None:
         """What the id says; None where it is not one that this key sealed. Expiry is not judged."""
