@@ -133,6 +133,7 @@ class RequestReader:
         "_barren",
         "_body",
         "_detour",
+        "_fed",
         "_headers",
         "_limits",
         "_parser",
@@ -156,8 +157,11 @@ class RequestReader:
         self._refused: Refused | None = None
         self._detour = False
         self._resuming = False
+        self._fed = 0
+        """Bytes that were fed last."""
         self._size = 0
-        """Bytes of the request that is being read."""
+        """Bytes of the request that is being read, but for those fed together with its
+        predecessor's end."""
         self._barren = 0
         """Bytes since the last one of a body: chunk extensions, trailers."""
         self.stage = Stage.IDLE
@@ -167,8 +171,9 @@ class RequestReader:
 
     def feed(self, chunk: bytes | memoryview) -> None:
         """Takes the next bytes of the connection."""
-        self._size += len(chunk)
-        self._barren += len(chunk)
+        self._fed = len(chunk)
+        self._size += self._fed
+        self._barren += self._fed
         try:
             self._parser.feed_data(chunk)
         except httptools.HttpParserUpgrade as upgrade:
@@ -271,7 +276,7 @@ class RequestReader:
         target = self._target
         self._headers.clear()
         self._target = b""
-        if self._size > self._limits.head:
+        if self._size + self._fed > self._limits.head:
             size = len(target) + sum(len(n) + len(v) + 4 for n, v in headers)
             if size > self._limits.head:
                 raise self._head_too_large()

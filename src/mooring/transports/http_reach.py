@@ -76,8 +76,9 @@ async def _reach_tcp(address: Address) -> socket.socket:
 
 async def _connect(family: int, place: tuple[str, int]) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setblocking(False)
     try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await asyncio.get_running_loop().sock_connect(sock, place)
     except BaseException:
         sock.close()

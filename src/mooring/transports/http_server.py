@@ -75,6 +75,7 @@ class HttpServer:
         if sock.family == socket.AF_UNIX:
             listener = await loop.create_unix_server(self._accept, sock=sock, backlog=_BACKLOG)
         else:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # connections inherit it
             listener = await loop.create_server(self._accept, sock=sock, backlog=_BACKLOG)
         self._listeners.append(listener)
 
