@@ -117,6 +117,15 @@ def test_what_cannot_be_applied_is_told(
     assert words in said.err
 
 
+def test_a_relative_directory_is_relative_to_its_file(
+    api: Served, moor: Moor, write: Write, tmp_path: Path
+) -> None:
+    path = write(manifest("a") + "  workingDirectory: work\n", "d/a.yaml")
+    moor("apply", "-f", path)
+    held = api.get(Ref("MCPServer", "default", "a"))
+    assert held.spec.working_directory == str(tmp_path / "d" / "work")
+
+
 def test_a_directory_without_manifests_is_told(api: Served, moor: Moor, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     said = moor("apply", "-f", str(tmp_path / "empty"))

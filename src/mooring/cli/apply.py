@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from mooring.cli.failures import FAILED, USAGE, Failure
-from mooring.cli.files import Row, files_option, mind_failures, named, post, read
+from mooring.cli.files import Row, change, files_option, mind_failures, named, post, read
 from mooring.cli.invocation import Invocation, everywhere, pass_invocation
 from mooring.cli.output import as_yaml
 from mooring.cli.targets import SERVER, Target
@@ -39,9 +39,10 @@ def apply(
     no namespace go into the one of -n.
     """
     files, api = read(filenames), invocation.api
-    if len(files) > 1 and not dry_run:
-        post(api, files, invocation.namespace, dry_run=True)
-    rows = post(api, files, invocation.namespace, dry_run=dry_run)
+    if dry_run:
+        rows = post(api, files, invocation.namespace, dry_run=True)
+    else:
+        rows = change(api, files, invocation.namespace)
     for row in rows:
         if row["outcome"] != "failed":
             print(f"{named(row)} {row['outcome']}" + (" (dry run)" if dry_run else ""), flush=True)

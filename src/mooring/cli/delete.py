@@ -5,7 +5,7 @@ import click
 from mooring.cli.client import path_of
 from mooring.cli.completing import complete_kind_or_ref
 from mooring.cli.failures import NOT_FOUND, USAGE, Failure, Refusal
-from mooring.cli.files import files_option, mind_failures, post, read
+from mooring.cli.files import change, files_option, mind_failures, read
 from mooring.cli.invocation import Invocation, everywhere, pass_invocation
 from mooring.cli.targets import Target, named
 from mooring.cli.waiting import Waiting
@@ -80,10 +80,7 @@ class Deleting:
     def declared(self, filenames: tuple[str, ...]) -> list[Target]:
         """Objects that files declare; what is gone already is told and no error."""
         invocation = self._invocation
-        files = read(filenames)
-        if len(files) > 1:
-            post(invocation.api, files, invocation.namespace, method="DELETE", dry_run=True)
-        rows = post(invocation.api, files, invocation.namespace, method="DELETE")
+        rows = change(invocation.api, read(filenames), invocation.namespace, method="DELETE")
         leaving: list[Target] = []
         for row in rows:
             target = Target(BY_KIND[row["kind"]], row["namespace"], row["name"])

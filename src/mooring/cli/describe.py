@@ -1,5 +1,6 @@
 """`moor describe`: everything about one object, ending with what happened to it."""
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
@@ -20,6 +21,8 @@ from mooring.core.printable import pad, printable, width
 Document = dict[str, Any]
 
 LAST_LINES = 10
+_FRACTION = re.compile(r"\.\d+")
+"""Of a second; nobody describes by it."""
 _SERVER_KINDS = {"MCPServer": "MCPServer", "MCPInstance": "MCPServer"}
 _OWN_LINES = ("replicas", "transport", "isolation", "eras", "path", "port", "group")
 
@@ -184,7 +187,9 @@ class Description:
         yield from _section("Events", ["LAST SEEN", "TYPE", "REASON", "COUNT", "MESSAGE"], rows)
 
     def _moment(self, text: str | None) -> str:
-        return f"{text} ({age(text, self._now)} ago)" if text else NONE
+        if not text:
+            return NONE
+        return f"{_FRACTION.sub('', text)} ({age(text, self._now)} ago)"
 
     def _listed(self, key: str) -> str:
         return ", ".join(self._status.get(key) or ()) or NONE

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from mooring.cli.client import Api, path_of
 from mooring.cli.failures import UNREACHABLE, Failure
-from mooring.cli.files import File, mind_failures, named, post, read
+from mooring.cli.files import File, change, mind_failures, named, read
 from mooring.cli.output import now
 from mooring.cli.targets import SERVER
 from mooring.core.columns import message, phase
@@ -39,9 +39,7 @@ def bring_up(
 
     Raises Failure where the manifest is refused. False: an object of it could not be written.
     """
-    rows = []
-    for file in manifest or ():
-        rows += post(api, [file], "default")
+    rows = change(api, manifest or (), "default")
     for row in rows:
         if row["outcome"] != "failed":
             print(f"{named(row)} {row['outcome']}", file=out, flush=True)
