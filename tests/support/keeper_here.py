@@ -59,6 +59,8 @@ class KeeperHere:
             finally:
                 self.path.unlink(missing_ok=True)
                 await server.close()
+                for _ in range(3):  # a connection that was just being accepted is closed, too
+                    await asyncio.to_thread(lambda: None)
                 listeners.close()
                 self.spawner.close()
                 await logs.close()
