@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.core.headers import BOTH, NOSNIFF, downwards, media_type, names_us, upwards
+from mooring.core.headers import BOTH, NOSNIFF, downwards, hops, media_type, names_us, upwards
 
 VIA = b"1.1 mooring-7f"
 NEVER_UP = [
@@ -46,10 +46,11 @@ def test_both_types_are_accepted_whatever_the_client_said() -> None:
 
 
 def test_our_name_is_added_to_the_proxies_before_us() -> None:
-    sent = upwards(((b"via", b"1.1 a"), (b"via", b"1.1 b")), b"", VIA)
-    value = dict(sent)[b"via"]
-    assert {hop.strip() for hop in value.split(b",")} == {b"1.1 a", b"1.1 b", VIA}
-    assert names_us(value, VIA)
+    before = ((b"via", b"1.1 a"), (b"x", b"y"), (b"via", b"1.1 b"))
+    path = hops(before, VIA)
+    assert path == b"1.1 a, 1.1 b, " + VIA
+    assert names_us(path, VIA)
+    assert upwards(before, b"", path) == (BOTH, (b"via", path))
 
 
 def test_another_mooring_is_not_us() -> None:

@@ -1,9 +1,10 @@
 """What the end of a stream means."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.gateway.following import LONGEST, Following
+from mooring.gateway.following import LONGEST, Following, answers_alone
 
 NOTE = b'data: {"jsonrpc":"2.0","method":"x"}\n\n'
 OTHER = b'data: {"jsonrpc":"2.0","id":"2","result":{}}\n\n'
@@ -28,6 +29,27 @@ def test_what_goes_in_comes_out_and_never_half_an_event(
         assert not out or out.endswith(b"\n\n")
     assert out + following.rest() == stream
     assert following.abandoned
+
+
+@pytest.mark.parametrize(
+    ("stream", "alone"),
+    [
+        (ANSWER, True),
+        (b"event: message\r\n" + ANSWER.replace(b"\n", b"\r\n"), True),
+        (NOTE, False),
+        (OTHER, False),
+        (QUESTION, False),
+        (NOTE + ANSWER, False),
+        (ANSWER + PING, False),
+        (b"id: 1\n" + ANSWER, False),
+        (b"event: other\n" + ANSWER, False),
+        (ANSWER[:-1], False),
+        (b"", False),
+    ],
+)
+def test_a_stream_of_nothing_but_the_answer_is_recognized(stream: bytes, alone: bool) -> None:
+    assert answers_alone(stream, b"2") is alone
+    assert not answers_alone(stream, None)
 
 
 def test_the_answer_is_the_response_with_the_same_id() -> None:

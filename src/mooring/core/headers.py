@@ -16,6 +16,13 @@ UPWARDS = frozenset(
         b"tracestate", b"baggage", b"user-agent",
     }
 )  # fmt: skip
+STAYING = frozenset(
+    {
+        b"host", b"accept", b"accept-encoding", b"accept-language", b"connection",
+        b"content-length", SESSION_ID,
+    }
+)  # fmt: skip
+"""Headers of almost every request that do not pass: no need to look at them closer."""
 DOWNWARDS = frozenset(
     {b"content-type", b"cache-control", b"allow", b"retry-after", b"www-authenticate",
      b"x-accel-buffering"}
@@ -30,22 +37,27 @@ NOSNIFF = (b"x-content-type-options", b"nosniff")
 def upwards(headers: Headers, session: bytes, via: bytes) -> Headers:
     """The headers of a request as its upstream gets them.
 
-    `session` is the upstream's own session id, empty without one; `via` our name, which is
-    added to the proxies that the request came through. `Last-Event-ID` is for whoever forwards
-    to add: what clients send is not what servers gave.
+    `session` is the upstream's own session id, empty without one; `via` the proxies on the
+    way, ourselves included. `Last-Event-ID` is for whoever forwards to add: what clients send
+    is not what servers gave.
     """
-    passed = [BOTH]
-    path = via
-    for pair in headers:
-        name = pair[0]
-        if name in UPWARDS or name.startswith(PARAMETER):
-            passed.append(pair)
-        elif name == b"via":
-            path = pair[1] + b", " + path
-    passed.append((b"via", path))
+    passed = [
+        pair
+        for pair in headers
+        if pair[0] in UPWARDS or (pair[0] not in STAYING and pair[0].startswith(PARAMETER))
+    ]
     if session:
-        passed.append((SESSION_ID, session))
-    return tuple(passed)
+        return (BOTH, *passed, (b"via", via), (SESSION_ID, session))
+    return (BOTH, *passed, (b"via", via))
+
+
+def hops(headers: Headers, ours: bytes) -> bytes:
+    """The proxies that a request came through, and then ourselves.
+
+    >>> hops(((b"via", b"1.1 a"), (b"via", b"1.0 b")), b"1.1 us")
+    b'1.1 a, 1.0 b, 1.1 us'
+    """
+    return b", ".join([*(value for name, value in headers if name == b"via"), ours])
 
 
 def downwards(headers: Headers, extra: Iterable[tuple[bytes, bytes]] = ()) -> Headers:

@@ -5,6 +5,7 @@ hear so, unless events had ids: then it resumes by itself. Only complete events 
 as the bytes that came, so that a stream that is cut ends between two events.
 """
 
+import re
 from collections.abc import Callable
 
 from mooring.transports.envelope import Envelope, peek
@@ -14,6 +15,21 @@ Mark = Callable[[bytes], bytes]
 
 LONGEST = 1024 * 1024
 """Bytes of an event that is still held until it is complete; a longer one passes as it comes."""
+
+
+_LONE = re.compile(rb"(?:event: message\r?\n)?data: ([^\r\n]+)\r?\n\r?\n")
+"""A stream of one plain event, which is what most calls are answered with."""
+
+
+def answers_alone(stream: bytes, id: bytes | None) -> bool:
+    """Whether a whole stream is one event without an id, and that event is the answer."""
+    found = _LONE.fullmatch(stream)
+    return found is not None and id is not None and _is_answer(found[1], id)
+
+
+def _is_answer(text: bytes, id: bytes | None) -> bool:
+    message = peek(text)
+    return type(message) is Envelope and message.type == "response" and message.id == id
 
 
 class Following:
@@ -58,10 +74,8 @@ class Following:
 
     def _passed(self, event: SseEvent) -> bytes:
         """The event as the client gets it."""
-        if not self.answered and event.data:
-            message = peek(event.data)
-            if type(message) is Envelope and message.type == "response" and message.id == self._id:
-                self.answered = True
+        if not self.answered and event.data and _is_answer(event.data, self._id):
+            self.answered = True
         if event.id is None:
             return event.raw
         self.resumable = True

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from mooring.core.headers import downwards, media_type
 from mooring.errors import MooringError
 from mooring.gateway.call import Call
-from mooring.gateway.following import Following, Mark
+from mooring.gateway.following import Following, Mark, answers_alone
 from mooring.transports.envelope import Envelope, peek
 from mooring.transports.http_server import Headers
 from mooring.transports.http_upstream import Reply
@@ -124,8 +124,11 @@ async def _document(call: Call, answer: Answer, extra: Headers) -> None:
 
 async def _events(call: Call, answer: Answer, extra: Headers) -> None:
     """An event stream, event by event; if it leaves the client waiting, one more event says so."""
-    following = Following(call.id, answer.mark)
     headers = downwards(answer.headers, extra)
+    if answer.whole is not None and answers_alone(answer.whole, call.id):
+        call.respond(answer.status, headers, answer.whole)
+        return
+    following = Following(call.id, answer.mark)
     if answer.whole is not None:
         body = following.feed(answer.whole) + following.rest()
         if following.abandoned:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from mooring.clock import Clock
-from mooring.core.headers import BOTH, SESSION_ID, Headers, upwards
+from mooring.core.headers import BOTH, SESSION_ID, Headers, hops, upwards
 from mooring.core.loss import suspicious
 from mooring.core.routing import Alone, Ask, Opening, Pinned, Reject
 from mooring.core.table import Entry, Upstream
@@ -73,8 +73,11 @@ class Trip:
     def headers(self) -> Headers:
         """Those of the request as they go upstream."""
         upstream_id = b"" if self.session is None else self.session.sealed.upstream_id
-        call = self.call
-        return upwards(call.request.headers, upstream_id, self.plant.via)
+        via = self.plant.via
+        headers = self.call.request.headers
+        if b"via" in self.call.headers:
+            via = hops(headers, via)
+        return upwards(headers, upstream_id, via)
 
     def scope(self, session: Session | None) -> bytes:
         """Whose event ids these are: a session's, or all of a server's that has none."""
