@@ -55,7 +55,8 @@ class Stage:
         self.keeper = await self._stack.enter_async_context(keeper_here(self.path))
 
     async def kill(self) -> None:
-        await self._stack.aclose()
+        stack, self._stack = self._stack, AsyncExitStack()  # the next may come up meanwhile
+        await stack.aclose()
 
     async def put(self, wanted: SlotSpec) -> SlotState:
         state = await self.client.put(wanted)
