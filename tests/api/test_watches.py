@@ -155,11 +155,15 @@ def test_instances_are_watched_as_their_server_tells_of_them(api: Served) -> Non
         assert told(event()) == ("ADDED", "time-0")
         api.report(time, instances=(row("time-0"), row("time-1", "Starting")))
         assert [told(event()), told(event())] == [("MODIFIED", "time-0"), ("ADDED", "time-1")]
-        relabel(api, "time", team="core")  # nothing of the instances' own status changed
+        relabel(api, "time", team="core")
+        assert [told(event()), told(event())] == [("MODIFIED", "time-0"), ("MODIFIED", "time-1")]
+        held = api.get(time.ref)
+        spec = held.spec.model_copy(update={"replicas": 3})
+        api.put(held.model_copy(update={"spec": spec}))  # says nothing of the instances
         api.report(time, instances=(row("time-0"),))
         gone = event()
         assert told(gone) == ("DELETED", "time-1")
-        assert gone["object"]["metadata"]["resourceVersion"] == "5"
+        assert gone["object"]["metadata"]["resourceVersion"] == "6"
         api.run(api.store.delete(time.ref))
         assert told(event()) == ("DELETED", "time-0")
 

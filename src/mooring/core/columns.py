@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from mooring.core import durations
+from mooring.core.naming import label
 
 Document = Mapping[str, Any]
 NONE = "<none>"
@@ -88,8 +89,7 @@ def eras(server: Document) -> str:
 def involved(event: Document) -> str:
     """The object that an event is about, as people write it."""
     about = event["involvedObject"]
-    kind = str(about.get("kind", "")).removeprefix("MCP").lower()
-    return f"{kind}/{about.get('name', '')}"
+    return label(str(about.get("kind", "")), "", str(about.get("name", "")))
 
 
 def _seconds_until(clock: str, now: datetime) -> int:

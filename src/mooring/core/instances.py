@@ -30,9 +30,14 @@ def changes(before: Iterable[Document], after: Iterable[Document]) -> list[tuple
     for name, view in new.items():
         if name not in old:
             happened.append(("ADDED", view))
-        elif old[name]["status"] != view["status"]:
+        elif _told(old[name]) != _told(view):
             happened.append(("MODIFIED", view))
     return happened
+
+
+def _told(view: Document) -> tuple[Any, Any]:
+    """What of a view may change; its version does whenever its server's does."""
+    return view["status"], view["metadata"]["labels"]
 
 
 def _view(server: Mapping[str, Any], row: Mapping[str, Any]) -> Document:
