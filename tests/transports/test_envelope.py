@@ -9,15 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mooring.transports.envelope import (
-    INVALID_REQUEST,
-    PARSE_ERROR,
-    VERSION_KEY,
-    Envelope,
-    Malformed,
-    peek,
-    splice,
-)
+from mooring.core.codes import INVALID_REQUEST, PARSE_ERROR
+from mooring.transports.envelope import VERSION_KEY, Envelope, Malformed, peek, splice
 
 CALL = (
     b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo",'

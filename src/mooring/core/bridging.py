@@ -13,27 +13,12 @@ from typing import Any
 from msgspec import DecodeError, Raw, Struct, field
 from msgspec.json import Decoder
 
+from mooring.core.codes import STATELESS_ONLY, STATUS
 from mooring.core.era import SESSION_VERSIONS, STATELESS
 from mooring.core.keeping import Exit
 
 LATEST = "2025-11-25"
 """The newest protocol version that begins with `initialize`."""
-
-METHOD_NOT_FOUND = -32601
-CANCELLED = -32800
-UNAVAILABLE = -32000
-TIMED_OUT = -32001
-_STATUS = {
-    -32700: 400,
-    -32600: 400,
-    METHOD_NOT_FOUND: 404,
-    -32602: 400,
-    -32020: 400,
-    -32021: 400,
-    -32022: 400,
-}
-_STATELESS_ONLY = frozenset({-32020, -32021, -32022})
-"""Errors that exist in the stateless era alone."""
 
 
 class _Initialize(Struct, frozen=True):
@@ -157,7 +142,7 @@ def error_code(reply: bytes) -> int:
 
 def status_of(code: int) -> int:
     """The HTTP status of a JSON-RPC error in the stateless era."""
-    return _STATUS.get(code, 200)
+    return STATUS.get(code, 200)
 
 
 def knows_stateless(reply: bytes) -> bool:
@@ -174,7 +159,7 @@ def knows_stateless(reply: bytes) -> bool:
         versions = answer.result.supportedVersions
         return any(isinstance(v, str) and v >= STATELESS.decode() for v in versions)
     code = answer.error.code if answer.error is not None else 0
-    return isinstance(code, int) and code in _STATELESS_ONLY
+    return isinstance(code, int) and code in STATELESS_ONLY
 
 
 def failure(id: bytes | None, code: int, message: str, **details: Any) -> bytes:

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 from mooring import telemetry
 from mooring.clock import Clock
-from mooring.core.bridging import TIMED_OUT, UNAVAILABLE, failure
+from mooring.core.bridging import failure
+from mooring.core.codes import INVALID_REQUEST, TIMED_OUT, UNAVAILABLE, UNSUPPORTED_VERSION
 from mooring.core.era import SESSION_VERSIONS, STATELESS, era_of
 from mooring.core.keeping import Exit, SlotSpec
 from mooring.errors import MooringError
@@ -30,8 +31,6 @@ TICK = 5.0
 """Seconds between two looks at what has become old."""
 CALL = 3600.0
 """Seconds that a call may take."""
-INVALID_REQUEST = -32600
-UNSUPPORTED_VERSION = -32022
 VERBS = b"POST, GET, DELETE"
 
 

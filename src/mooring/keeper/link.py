@@ -17,17 +17,8 @@ from typing import Any, Protocol
 from msgspec.structs import replace
 
 from mooring import telemetry
-from mooring.core.bridging import (
-    METHOD_NOT_FOUND,
-    TIMED_OUT,
-    UNAVAILABLE,
-    answered_id,
-    batch,
-    ending,
-    failure,
-    renumbered,
-    resubscribed,
-)
+from mooring.core.bridging import answered_id, batch, ending, failure, renumbered, resubscribed
+from mooring.core.codes import METHOD_NOT_FOUND, TIMED_OUT, UNAVAILABLE
 from mooring.core.keeping import Exit
 from mooring.errors import Unavailable
 from mooring.keeper.child import Child

@@ -13,7 +13,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from mooring.clock import Clock
-from mooring.core.bridging import UNAVAILABLE, failure
+from mooring.core.bridging import failure
+from mooring.core.codes import INVALID_REQUEST, UNAVAILABLE
 from mooring.core.keeping import SlotSpec
 from mooring.keeper.children import Children
 from mooring.keeper.link import Link
@@ -150,7 +151,7 @@ class PerSessions:
             return
         if envelope.id in session.link.calls:
             words = "another request with this id is still open in this session"
-            exchange.respond(400, JSON, failure(envelope.id, -32600, words))
+            exchange.respond(400, JSON, failure(envelope.id, INVALID_REQUEST, words))
             return
         answer = Answer(exchange, envelope.id, session.seen, stateless=False)
         answer.token = envelope.progress_token

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable
 
 from mooring.clock import Clock
 from mooring.core.bridging import (
-    METHOD_NOT_FOUND,
     error_code,
     failure,
     knows_stateless,
@@ -20,6 +19,7 @@ from mooring.core.bridging import (
     status_of,
     subscription_of,
 )
+from mooring.core.codes import INVALID_REQUEST, METHOD_NOT_FOUND
 from mooring.core.era import STATELESS
 from mooring.core.keeping import SlotSpec
 from mooring.errors import Unavailable
@@ -63,7 +63,9 @@ class Stateless:
             exchange.respond(202, (NOSNIFF,))
             return
         if envelope.type == "response" or envelope.id is None:
-            words = failure(envelope.id, -32600, "in this era a client sends requests only")
+            words = failure(
+                envelope.id, INVALID_REQUEST, "in this era a client sends requests only"
+            )
             exchange.respond(400, JSON, words)
             return
         link = await self._ready_link()

@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from mooring.core.bridging import CANCELLED, error_code, failure, status_of
+from mooring.core.bridging import error_code, failure, status_of
+from mooring.core.codes import CANCELLED
 from mooring.transports.http_server import ClientGone, Exchange, Headers
 from mooring.transports.sse import encode
 

@@ -24,7 +24,7 @@ async def greet(pool: Pool, address: str, server: MCPServer, seconds: float) -> 
     """Asks one instance who it is, and leaves no session behind."""
     client = McpClient(pool, parse(address))
     try:
-        return await client.handshake(seconds)
+        return await client.handshake(seconds, server.spec.eras)
     finally:
         await client.close()
 

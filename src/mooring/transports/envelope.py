@@ -21,10 +21,9 @@ from typing import Final, Literal
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from mooring.core.codes import INVALID_REQUEST, PARSE_ERROR
 from mooring.transports.members import Member, NotAnObject, NotJson, members, spans
 
-PARSE_ERROR: Final = -32700
-INVALID_REQUEST: Final = -32600
 _PREFIX: Final = "io.modelcontextprotocol/"
 VERSION_KEY: Final = _PREFIX + "protocolVersion"
 

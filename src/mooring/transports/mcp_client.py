@@ -15,7 +15,8 @@ from importlib.metadata import version
 from typing import Any, Literal, NoReturn
 
 from mooring.core.address import Address
-from mooring.core.bridging import METHOD_NOT_FOUND, failure, knows_stateless
+from mooring.core.bridging import failure, knows_stateless
+from mooring.core.codes import HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND
 from mooring.core.era import STATELESS, Era
 from mooring.core.headers import BOTH, SESSION_ID, Headers, media_type
 from mooring.core.mirroring import parameters, standard
@@ -34,8 +35,7 @@ CLOSE_SECONDS = 5.0
 _TYPE = (b"content-type", b"application/json")
 _CLIENT = {"name": "mooring", "version": version("mooring")}
 _META = "io.modelcontextprotocol/"
-_FAULTS = (-32600, -32601, -32602)
-_HEADER_MISMATCH = -32020
+_FAULTS = (INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS)
 
 Message = dict[str, Any]
 
@@ -112,7 +112,7 @@ class McpClient:
         params = {"name": name, "arguments": arguments}
         async with _within(seconds):
             said = await self._ask("tools/call", params, seconds)
-            if _code(said) == _HEADER_MISMATCH:  # nothing ran: it wants arguments in headers
+            if _code(said) == HEADER_MISMATCH:  # nothing ran: it wants arguments in headers
                 tools = await self.list_tools(seconds)
                 schema = next((t.get("inputSchema") for t in tools if t.get("name") == name), None)
                 extra = parameters(schema, arguments)
