@@ -3,8 +3,9 @@
 from typing import Any
 
 from support.fronting import eventually
-from support.standin import JSON, SSE, failure
+from support.standin import JSON, SSE, failure, message
 
+MODERN = {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}
 GET = "GET /servers/notes/mcp HTTP/1.1\r\nHost: HOST\r\nAccept: text/event-stream\r\n"
 
 
@@ -147,5 +148,46 @@ def test_when_the_gateway_closes_streams_end_in_order(world: Any, run: Any) -> N
             assert (await reader.read()).endswith(b"0\r\n\r\n")
             writer.close()
             await w.standins["notes"][0].gone.wait()
+
+    run(story())
+
+
+def test_a_subscription_of_the_stateless_era_ends_in_order_too(world: Any, run: Any) -> None:
+    async def story() -> None:
+        async with world() as w:
+            standin = w.standins["notes"][0]
+            standin.behaviour = standin.stream
+            body = message("subscriptions/listen", 1, _meta=MODERN)
+            reader, writer = await w.raw(
+                b"POST /servers/notes/mcp HTTP/1.1\r\nHost: HOST\r\n"
+                b"Content-Type: application/json\r\nMcp-Protocol-Version: 2026-07-28\r\n"
+                b"Mcp-Method: subscriptions/listen\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+            )
+            await reader.readuntil(b": hello\n\n")
+            w.gateway.close_streams()
+            assert await w.front.drain(5)
+            assert (await reader.read()).endswith(b"0\r\n\r\n")
+            await standin.gone.wait()
+            writer.close()
+
+    run(story())
+
+
+def test_a_stream_that_has_not_begun_is_told_to_come_back(world: Any, run: Any) -> None:
+    async def story() -> None:
+        async with world() as w:
+            session = await w.open()
+            standin = w.standins["notes"][0]
+
+            async def silent(_: Any) -> None:
+                await standin.gone.wait()
+
+            standin.behaviour = silent
+            standin.arrived.clear()
+            reader, writer = await w.raw(get(session))
+            await standin.arrived.wait()
+            w.gateway.close_streams()
+            assert (await reader.readline()).startswith(b"HTTP/1.1 503 ")
+            writer.close()
 
     run(story())

@@ -8,7 +8,7 @@ from support.fronting import eventually
 from support.standin import JSON, SSE, Standin, failure, message, result
 
 from mooring.core.load import Load
-from mooring.gateway import courier
+from mooring.gateway import courier, posting
 from mooring.sessions.event_ids import EventIds
 from mooring.sessions.seal import Sealer
 
@@ -322,6 +322,27 @@ def test_a_call_that_may_have_run_is_not_sent_again(world: Any, run: Any) -> Non
             said = await w.call()
             assert (said.status, said.reason) == (200, "UpstreamReset")
             assert sum(len(s.seen) for s in w.standins["notes"]) == 1
+
+    run(story())
+
+
+def test_a_server_that_never_answers_is_given_up(world: Any, run: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(posting, "CALL_SECONDS", 0.05)
+
+    async def story() -> None:
+        async with world() as w:
+            session = await w.open()
+            standin = w.standins["notes"][0]
+
+            async def silent(_: Any) -> None:
+                await standin.gone.wait()
+
+            standin.behaviour = silent
+            said = await w.call(session=session)
+            assert (said.status, said.reason) == (200, "UpstreamTimeout")
+            assert said.json["error"]["code"] == -32001
+            standin.behaviour = None
+            assert (await w.call(session=session)).status == 200
 
     run(story())
 

@@ -74,7 +74,7 @@ class Standin:
         if id and id not in self.sessions:
             exchange.respond(404, (JSON,), failure(None, -32600, "Session not found"))
         elif request.method == "GET":
-            await self._stream(exchange)
+            await self.stream(exchange)
         elif request.method == "DELETE":
             self.sessions.discard(id)
             exchange.respond(200)
@@ -98,7 +98,8 @@ class Standin:
         else:
             exchange.respond(200, (JSON,), result(told["id"], who=self.name, session=session))
 
-    async def _stream(self, exchange: Exchange) -> None:
+    async def stream(self, exchange: Exchange) -> None:
+        """Says hello, then waits for `proceed`."""
         exchange.start(200, (SSE,))
         await exchange.write(b": hello\n\n")
         await self.proceed.wait()

@@ -6,6 +6,7 @@ request may have run: it is sent again only if that cannot matter.
 """
 
 import itertools
+import secrets
 from typing import NamedTuple
 
 from mooring.clock import Clock
@@ -61,7 +62,7 @@ class Courier:
         self._pool = pool
         self._sessions = sessions
         self._clock = clock
-        self._turns = itertools.count()
+        self._turns = itertools.count(secrets.randbelow(1 << 16))  # gateways differ
 
     async def deliver(self, entry: Entry, ask: Ask, parcel: Parcel) -> Sent | Reject:
         """The answer of the instance that the request was routed to.

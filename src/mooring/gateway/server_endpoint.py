@@ -61,6 +61,7 @@ class ServerEndpoint:
                 await post(trip)
             finally:
                 session.calls -= 1
+                session.used_at = self._plant.clock.monotonic()
 
     async def _leashed(self, trip: Trip) -> None:
         """A journey that ends when the client leaves, or when the gateway closes its streams."""

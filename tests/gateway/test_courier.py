@@ -1,0 +1,132 @@
+"""Which failures lead to another try, and where."""
+
+from typing import Any
+
+import pytest
+
+from mooring.core.address import Address
+from mooring.core.identity import ANONYMOUS
+from mooring.core.routing import Alone, Opening, Pinned, Reject
+from mooring.core.table import Entry, Upstream
+from mooring.errors import Unavailable
+from mooring.gateway.courier import PATIENCE, Courier, Parcel, Sent
+from mooring.kinds.ref import Ref
+from mooring.sessions.open_sessions import OpenSessions
+from mooring.sessions.seal import Sealer
+
+NOTES = Ref("MCPServer", "default", "notes")
+UPSTREAMS = tuple(Upstream(f"notes-{i}", f"u{i}", Address("h", i, "/")) for i in range(5))
+PINNED = Pinned(NOTES, "u0", ANONYMOUS, ANONYMOUS)
+
+
+class Hasty:
+    """A clock on which every sleep is over at once."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def now(self) -> Any:
+        raise NotImplementedError
+
+    def monotonic(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        self.time += seconds
+
+
+class Reply:
+    status = 200
+
+    def abort(self) -> None:
+        pass
+
+
+class Ports:
+    """A pool that fails at some ports, in some way; keeps who was asked."""
+
+    def __init__(self, **reasons: str) -> None:
+        self.reasons = reasons
+        self.asked: list[int] = []
+
+    async def send(self, address: Address, *_: Any, **__: Any) -> Reply:
+        self.asked.append(address.port)
+        reason = self.reasons.get(f"p{address.port}") or self.reasons.get("all")
+        if reason:
+            raise Unavailable(reason, "words")
+        return Reply()
+
+
+def entry(count: int) -> Entry:
+    able = UPSTREAMS[:count]
+    known = {upstream.uid: upstream for upstream in able}
+    return Entry(NOTES, ("/x",), known, able, (), "Ready", "Ready", count, count)
+
+
+async def deliver(ports: Ports, ask: Any, count: int, *, repeatable: bool = False) -> Any:
+    clock = Hasty()
+    sessions = OpenSessions(Sealer(bytes(32)), clock)
+    pool: Any = ports
+    parcel = Parcel("POST", (), b"", repeatable, 1.0)
+    try:
+        return await Courier(pool, sessions, clock).deliver(entry(count), ask, parcel)
+    finally:
+        open_calls = sum(load.calls for load in sessions.loads.values())
+        assert open_calls in (0, 1)
+
+
+def test_a_refused_owner_is_tried_for_two_seconds_and_nobody_else(run: Any) -> None:
+    async def story() -> None:
+        ports = Ports(all="UpstreamRefused")
+        with pytest.raises(Unavailable):
+            await deliver(ports, PINNED, 3)
+        assert set(ports.asked) == {0}
+        assert 4 <= len(ports.asked) <= PATIENCE / 0.05
+
+    run(story())
+
+
+def test_what_is_bound_to_nobody_goes_to_at_most_three_at_a_time(run: Any) -> None:
+    async def story() -> None:
+        ports = Ports(all="UpstreamRefused")
+        with pytest.raises(Unavailable):
+            await deliver(ports, Opening(), 5)
+        assert len(set(ports.asked[:3])) == 3
+        assert isinstance(await deliver(Ports(p0="UpstreamRefused"), Alone(), 2), Sent)
+
+    run(story())
+
+
+@pytest.mark.parametrize("ask", [PINNED, Opening(), Alone()])
+@pytest.mark.parametrize("reason", ["UpstreamReset", "UpstreamTimeout"])
+def test_what_may_have_run_is_not_sent_again(run: Any, ask: Any, reason: str) -> None:
+    async def story() -> None:
+        ports = Ports(all=reason)
+        with pytest.raises(Unavailable):
+            await deliver(ports, ask, 3)
+        assert len(ports.asked) == 1
+
+    run(story())
+
+
+def test_unless_it_cannot_matter_and_then_once(run: Any) -> None:
+    async def story() -> None:
+        ports = Ports(all="UpstreamReset")
+        with pytest.raises(Unavailable):
+            await deliver(ports, Alone(), 3, repeatable=True)
+        assert len(ports.asked) == len(set(ports.asked)) == 2
+        owner = Ports(all="UpstreamReset")
+        with pytest.raises(Unavailable):
+            await deliver(owner, PINNED, 3, repeatable=True)
+        assert owner.asked == [0]
+
+    run(story())
+
+
+def test_nowhere_to_go_is_said_without_asking(run: Any) -> None:
+    async def story() -> None:
+        ports = Ports()
+        assert isinstance(await deliver(ports, Alone(), 0), Reject)
+        assert ports.asked == []
+
+    run(story())
