@@ -148,7 +148,17 @@ def test_apply_waits_until_servers_are_ready(api: Served, begin: Any, write: Wri
     assert running.line() == "server/a created"
     assert running.line() == "secret/creds created"
     ready(api)
-    assert running.line() == "server/a ready"
+    assert running.line() == "server/a is up"
+    assert running.finish() == 0
+
+
+def test_a_server_without_instances_is_not_waited_for(
+    api: Served, begin: Any, write: Write
+) -> None:
+    running = begin("apply", "-f", write(manifest("a", replicas=0)), "--wait")
+    assert running.line() == "server/a created"
+    api.report(server("a"), phase="Stopped")
+    assert running.line() == "server/a is up"
     assert running.finish() == 0
 
 

@@ -74,6 +74,13 @@ def test_what_cannot_be_shown_is_told(
     assert words in said.err
 
 
+def test_a_log_that_is_missing_among_others_is_told(talking: Served, moor: Moor) -> None:
+    del talking.script.lines["time-0"]
+    said = moor("logs", "time")
+    assert (said.code, said.out) == (0, "time-1 | one one\ntime-1 | one two\n")
+    assert said.err == "time-0: time-0 has written nothing yet\n"
+
+
 def test_one_log_is_followed(talking: Served, begin: Any) -> None:
     running = begin("logs", "-f", "time-0", "--tail", "1")
     assert running.line() == "zero two"

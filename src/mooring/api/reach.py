@@ -45,7 +45,7 @@ class Reach(Protocol):
     def logs(self, ref: Ref, instance: str, query: LogQuery) -> AsyncIterator[bytes]:
         """What an instance's children wrote to stderr: whole lines, as they come.
 
-        Raises NotFound where there is no log.
+        An async generator, closed when the reader leaves. Raises NotFound where there is no log.
         """
         ...
 

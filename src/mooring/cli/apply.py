@@ -93,5 +93,5 @@ def _wait(invocation: Invocation, rows: list[Row], timeout: str) -> None:
         raise Failure(f"--timeout: {error}", USAGE) from None
     servers = [row for row in rows if row["kind"] == SERVER.kind]
     targets = [Target(SERVER, row["namespace"], row["name"]) for row in servers]
-    for target in Waiting(invocation.api, targets, seconds).until_condition("Ready", "True"):
-        print(f"{target} ready", flush=True)
+    for target in Waiting(invocation.api, targets, seconds).until_up():
+        print(f"{target} is up", flush=True)

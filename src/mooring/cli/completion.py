@@ -13,7 +13,10 @@ from mooring.cli.invocation import everywhere
 @everywhere
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print what a shell needs to complete commands, options and live names."""
+    """Print the completion script of a shell.
+
+    It completes commands, options and live names.
+    """
     from click.shell_completion import get_completion_class
 
     found = get_completion_class(shell)

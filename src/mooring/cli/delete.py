@@ -33,7 +33,7 @@ def delete(
     timeout: str,
     ignore_not_found: bool,
 ) -> None:
-    """Delete objects, by name or as files declare them.
+    """Delete objects by name or by file.
 
     A server goes once its instances have drained; --wait waits for that.
     """

@@ -35,7 +35,10 @@ _OWN_LINES = ("replicas", "transport", "isolation", "eras", "path", "port", "gro
 @everywhere
 @pass_invocation
 def describe(invocation: Invocation, what: tuple[str, ...]) -> None:
-    """Show everything about an object: status, instances, last log lines, events."""
+    """Show everything about an object.
+
+    Its spec and status, instances, the last log lines, and what happened to it.
+    """
     for number, target in enumerate(named(what, invocation.namespace, "describe")):
         if number:
             click.echo()

@@ -21,7 +21,9 @@ _KEPT = ("name", "namespace", "resourceVersion", "labels", "annotations")
 @everywhere
 @pass_invocation
 def edit(invocation: Invocation, what: tuple[str, ...]) -> None:
-    """Change an object in $EDITOR. Nothing changes where the text stays as it was."""
+    """Change an object in an editor.
+
+    The one that $EDITOR names. Nothing changes where the text stays as it was."""
     targets = named(what, invocation.namespace, "edit")
     if len(targets) > 1:
         raise Failure("one object at a time", USAGE)

@@ -28,7 +28,7 @@ Document = dict[str, Any]
 @everywhere
 @pass_invocation
 def get(invocation: Invocation, /, what: tuple[str, ...], **options: Any) -> None:
-    """Show servers, groups, instances, events or secrets.
+    """Show objects of a kind.
 
     KIND is one of servers, groups, inst, events, secrets. Lists are printed as JSON arrays by
     -o json; a single name as an object.

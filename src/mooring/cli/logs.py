@@ -32,9 +32,10 @@ LINE = 64 * 1024
 @everywhere
 @pass_invocation
 def logs(invocation: Invocation, /, name: str, **options: Any) -> None:
-    """Show the log of a server's instances, or of one instance.
+    """Show what a server wrote to stderr.
 
-    Lines of a server are prefixed with their instance; those of an instance are not.
+    The logs of all its instances, each line prefixed with its instance; or of one instance,
+    without a prefix.
     """
     query: Query = {
         "tail": options["tail"],
@@ -48,7 +49,7 @@ def logs(invocation: Invocation, /, name: str, **options: Any) -> None:
     if options["follow"] and len(paths) > 1:
         lines = _together(api, paths, query)
     else:
-        lines = ((each, line) for each in paths for line in api.lines(paths[each], query))
+        lines = _one_by_one(api, paths, query)
     for instance, line in lines:
         text = printable(line.decode(errors="replace").rstrip("\r\n"), LINE, keep="\t")
         print(f"{instance} | {text}" if prefixed else text)
@@ -80,6 +81,18 @@ def _instances(api: Api, text: str, namespace: str) -> tuple[str, list[str], boo
     if not rows:
         click.echo(f"{target} has no instances, so there is no log yet.", err=True)
     return target.namespace, [row["name"] for row in rows], True
+
+
+def _one_by_one(api: Api, paths: dict[str, str], query: Query) -> Iterator[tuple[str, bytes]]:
+    """One log after the other; one that is missing among several is told and no error."""
+    for instance, path in paths.items():
+        try:
+            for line in api.lines(path, query):
+                yield instance, line
+        except Refusal as refusal:
+            if refusal.code != NOT_FOUND or len(paths) == 1:
+                raise
+            click.echo(f"{instance}: {refusal.message}", err=True)
 
 
 def _together(api: Api, paths: dict[str, str], query: Query) -> Iterator[tuple[str, bytes]]:

@@ -13,6 +13,7 @@ from mooring.cli.failures import UNREACHABLE, Failure
 from mooring.cli.files import File, change, mind_failures, named, read
 from mooring.cli.output import now
 from mooring.cli.targets import SERVER
+from mooring.cli.waiting import current
 from mooring.core.columns import message, phase
 from mooring.core.naming import label
 from mooring.core.printable import printable
@@ -120,12 +121,6 @@ class Progress:
         unready = [name for name, each in sorted(self._servers.items()) if phase(each) != "Ready"]
         for name in unready:
             self._tell(f"\n{name} is not ready. To see why: moor describe {name}")
-
-
-def current(document: Document) -> bool:
-    """Whether the status speaks of the present spec."""
-    observed = (document.get("status") or {}).get("observedGeneration", 0)
-    return bool(observed >= document["metadata"].get("generation", 0))
 
 
 def settled(document: Document) -> bool:

@@ -20,8 +20,8 @@ from mooring.core.suggestion import did_you_mean
 
 Tool = dict[str, Any]
 
-SECONDS = 300.0
-"""How long a tool may take before we give up on it."""
+SECONDS = 330.0
+"""How long we wait for a call; Mooring itself gives up earlier, and says why."""
 TEXT = 10_000_000
 
 
@@ -33,7 +33,10 @@ TEXT = 10_000_000
 @everywhere
 @pass_invocation
 def tools(invocation: Invocation, server: str, form: str | None) -> None:
-    """List the tools of a server; -o wide also shows their arguments."""
+    """List the tools of a server.
+
+    -o wide also shows their arguments; those that are required have a star.
+    """
     found = _tools(invocation.api, _target(server, invocation))
     if form in ("json", "yaml"):
         print(as_json(found) if form == "json" else as_yaml(found).rstrip())

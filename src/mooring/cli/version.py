@@ -10,7 +10,10 @@ from mooring.cli.invocation import Invocation, everywhere, pass_invocation
 @everywhere
 @pass_invocation
 def version(invocation: Invocation, client: bool) -> None:
-    """Show the versions of this command and of the Mooring that it talks to."""
+    """Show the versions of both ends.
+
+    Of this command, and of the Mooring that it talks to.
+    """
     from importlib.metadata import version as installed
 
     print(f"Client: v{installed('mooring')}", flush=True)

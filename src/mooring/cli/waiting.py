@@ -1,12 +1,13 @@
 """Waiting for objects to become as wanted; what is seen decides, not how long it took."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from mooring.cli.client import Api, path_of
 from mooring.cli.failures import NOT_FOUND, NOT_READY, Failure
 from mooring.cli.targets import Target
+from mooring.core.columns import phase
 
 Document = dict[str, Any]
 
@@ -20,6 +21,12 @@ def holds(document: Document, condition: str, wanted: str) -> bool:
             observed = claim.get("observedGeneration") or status.get("observedGeneration", 0)
             return bool(claim["status"].lower() == wanted.lower() and observed >= generation)
     return False
+
+
+def current(document: Document) -> bool:
+    """Whether the status speaks of the present spec."""
+    observed = (document.get("status") or {}).get("observedGeneration", 0)
+    return bool(observed >= document["metadata"].get("generation", 0))
 
 
 class Waiting:
@@ -37,19 +44,32 @@ class Waiting:
         Failure with exit code 4 at the deadline, with 3 where there is no such object.
         """
         what = condition if wanted.lower() == "true" else f"{condition}={wanted}"
-        for target in self._targets:
-            for document in self._states(target, what):
-                if document is None:
-                    raise Failure(f"{target} does not exist", NOT_FOUND)
-                if holds(document, condition, wanted):
-                    break
-            yield target
+        return self._until(lambda document: holds(document, condition, wanted), what)
+
+    def until_up(self) -> Iterator[Target]:
+        """Each server once it is ready, or stopped where no instance of it is wanted."""
+        return self._until(
+            lambda document: (
+                holds(document, "Ready", "True")
+                or (current(document) and phase(document) == "Stopped")
+            ),
+            "Ready",
+        )
 
     def until_gone(self) -> Iterator[Target]:
         """Each object once it is gone."""
         for target in self._targets:
             for document in self._states(target, "gone"):
                 if document is None:
+                    break
+            yield target
+
+    def _until(self, done: Callable[[Document], bool], what: str) -> Iterator[Target]:
+        for target in self._targets:
+            for document in self._states(target, what):
+                if document is None:
+                    raise Failure(f"{target} does not exist", NOT_FOUND)
+                if done(document):
                     break
             yield target
 
