@@ -164,13 +164,17 @@ def test_noise_on_stdout_disturbs_nobody_and_is_logged(mooring: Mooring) -> None
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "expected"),
-    [("mute", "closed its input or output"), ("silent", "timed out"), ("crash", "missing API key")],
+    ("behaviour", "patience", "expected"),
+    [
+        ("mute", 20, "closed its input or output"),
+        ("silent", 2, "timed out after 2 s"),
+        ("crash", 20, "missing API key"),
+    ],
 )
 def test_a_child_that_never_gets_ready_says_why(
-    mooring: Mooring, behaviour: str, expected: str
+    mooring: Mooring, behaviour: str, patience: int, expected: str
 ) -> None:
-    mooring.apply(server("unready", behaviour, handshakeTimeoutSeconds=2))
+    mooring.apply(server("unready", behaviour, handshakeTimeoutSeconds=patience))
     wait_until(expected, lambda: expected in message_of(mooring, "unready"), 30)
     mooring.moor("delete", "server", "unready", "--wait")
 

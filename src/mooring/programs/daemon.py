@@ -27,6 +27,7 @@ from mooring.controllers.servers import Surroundings
 from mooring.core.authorities import authorities
 from mooring.core.keeping import KeeperState
 from mooring.core.ports import ObjectStore
+from mooring.gateway.call import refusal
 from mooring.gateway.gateway import Gateway
 from mooring.programs.ending import end_keeper
 from mooring.programs.places import Lock, Places, of, prepare
@@ -162,7 +163,7 @@ class _Daemon:
         ours = authorities(port, _listed(settings.allowed_hosts), _listed(settings.allowed_origins))
         sealer = Sealer(load_or_make(places.keys / "sessions.key"))
         self._gateway = Gateway(store, pool, sealer, clock, ours)
-        self._server = HttpServer(self._gateway.handle)
+        self._server = HttpServer(self._gateway.handle, refusal=refusal)
         self._api = make_app(store, Questions(pool, LogReader(places.logs, clock), base), clock)
 
     async def live(
