@@ -398,11 +398,13 @@ def test_what_a_package_turned_out_to_be_is_recorded_once() -> None:
     resolved = Resolved(package="mcp-server-time", version="1.2", hash="sha256:0")
     pier.observed["time-0"] = replace(pier.observed["time-0"], resolved=resolved)
     found = pier.look()
-    assert (found.status.resolved, reasons(found)) == (resolved, ["Resolved"])
+    kept = found.status.resolved
+    assert kept is not None
+    assert (kept.version, kept.hash, reasons(found)) == ("1.2", "sha256:0", ["Resolved"])
     assert found.happenings[0].message == "mcp-server-time is 1.2"
     assert reasons(pier.look()) == []
     pier.observed["time-0"] = replace(pier.observed["time-0"], resolved=None)
-    assert pier.look().status.resolved == resolved
+    assert pier.look().status.resolved == kept
 
 
 def test_the_next_look_is_at_the_earliest_moment_that_changes_something() -> None:

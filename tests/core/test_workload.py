@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mooring.core.environment import Complaint, Resolution, resolve
-from mooring.core.workload import Workload, make, prepare, recorded
+from mooring.core.workload import Workload, asked, make, prepare, recorded
 from mooring.kinds.server import MCPServer, Resolved
 from mooring.testing.stage import server
 
@@ -25,7 +25,8 @@ def stored(declared: MCPServer, **meta: Any) -> MCPServer:
 
 
 def with_resolved(declared: MCPServer, package: str, version: str = "1.0") -> MCPServer:
-    found = Resolved(package=package, version=version)
+    source = asked(declared.spec.source)
+    found = Resolved(package=package, version=version, source=source)
     status = declared.status.model_copy(update={"resolved": found})
     return declared.model_copy(update={"status": status})
 
@@ -130,14 +131,17 @@ def test_what_a_package_was_resolved_to_is_kept() -> None:
 @pytest.mark.parametrize(
     ("source", "kept"),
     [
-        ({"pypi": "mcp-server-time"}, True),
-        ({"pypi": "mcp-server-time==1.0"}, True),
-        ({"pypi": "mcp-server-time==2.0"}, False),
+        ({"pypi": "time"}, True),
+        ({"pypi": "time", "entryPoint": "serve"}, True),
+        ({"pypi": "time==2.0"}, False),
         ({"pypi": "other"}, False),
-        ({"pypi": "!"}, False),
+        ({"npm": "time"}, False),
+        ({"pypi": "time", "with": ["mcp<2"]}, False),
+        ({"pypi": "time", "python": "python3"}, False),
         ({"command": ["serve"]}, False),
     ],
 )
-def test_a_resolution_belongs_to_its_package(source: dict[str, Any], kept: bool) -> None:
-    declared = with_resolved(server("time", source=source), "mcp-server-time")
-    assert (recorded(declared) is not None) is kept
+def test_a_resolution_belongs_to_what_was_asked_for(source: dict[str, Any], kept: bool) -> None:
+    before = with_resolved(server("time", source={"pypi": "time"}), "time")
+    now = server("time", source=source).model_copy(update={"status": before.status})
+    assert (recorded(now) is not None) is kept

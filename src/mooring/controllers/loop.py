@@ -55,6 +55,10 @@ class Controllers:
         self._recorder = Recorder(store, clock)
         self._servers: dict[Ref, MCPServer] = {}
         self._queue: Queue | None = None
+        self.looked = asyncio.Event()
+        """Set once every server that was there at the start has been looked at: until then its
+        status is what was true when Mooring ended."""
+        self._unseen: set[Ref] | None = None
 
     async def run(self) -> None:
         """Works until it is cancelled; then writes the events that are not written yet."""
@@ -66,6 +70,7 @@ class Controllers:
             )
             groups = GroupReconciler(self._store, lambda: self._servers.values())
             worker = _Worker(queue, servers, groups, self._around.chance, tasks)
+            worker.seen = self._seen
             tasks.create_task(self._recorder.run(), name="recorder")
             tasks.create_task(self._follow_servers(queue), name="servers")
             tasks.create_task(self._follow_secrets(queue), name="secrets")
@@ -73,6 +78,12 @@ class Controllers:
             tasks.create_task(self._follow_instances(queue), name="instances")
             tasks.create_task(self._resync(queue), name="resync")
             tasks.create_task(worker.run(), name="worker")
+
+    def _seen(self, ref: Ref) -> None:
+        if self._unseen is not None:
+            self._unseen.discard(ref)
+            if not self._unseen:
+                self.looked.set()
 
     @property
     def idle(self) -> bool:
@@ -85,6 +96,10 @@ class Controllers:
             self._servers = {one.ref: one for one in items if isinstance(one, MCPServer)}
             for server in (*before, *self._servers.values()):
                 _ask_for(queue, server)
+            if self._unseen is None:
+                self._unseen = set(self._servers)
+                if not self._unseen:
+                    self.looked.set()
 
         def changed(change: Change) -> None:
             server, ref = change.object, change.object.ref
@@ -172,6 +187,8 @@ class _Worker:
         self._chance = chance
         self._tasks = tasks
         self._places = asyncio.Semaphore(SIDE_BY_SIDE)
+        self.seen: Callable[[Ref], None] = lambda ref: None
+        """Told of every object that was looked at, well or not."""
 
     async def run(self) -> None:
         while True:
@@ -193,6 +210,7 @@ class _Worker:
             telemetry.event("reconcile.broke", logging.ERROR, ref=ref, error=repr(error))
         finally:
             self._places.release()
+            self.seen(ref)
 
     async def _reconcile(self, ref: Ref) -> datetime | None:
         if ref.kind == "MCPServer":

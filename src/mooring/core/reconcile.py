@@ -18,7 +18,7 @@ from mooring.core.noticing import Moment, failed, notice
 from mooring.core.rollout import balance
 from mooring.core.rows import UPCOMING, enter, free_names, new, number
 from mooring.core.summary import Outcome, summarize
-from mooring.core.workload import Observed, Workload, recorded
+from mooring.core.workload import Observed, Workload, asked, recorded
 from mooring.core.world import World
 from mooring.kinds.server import InstanceStatus, MCPServer, Resolved, ServerStatus
 
@@ -242,7 +242,8 @@ class _Step:
         ours = sorted(self.world.observed, key=lambda o: (o.name, o.uid))
         found = (o.resolved for o in ours if o.resolved and o.checksum == checksum)
         before = recorded(self.server)
-        resolved = next(found, before)
+        mark = {"source": asked(self.server.spec.source)}
+        resolved = next((seen.model_copy(update=mark) for seen in found), before)
         if resolved is not None and resolved != before:
             told = f"{resolved.package} is {resolved.version}"
             self.happenings.append(Happening("Resolved", told))

@@ -12,8 +12,6 @@ from typing import Any, Literal
 
 from mooring.core.checksum import checksum
 from mooring.core.environment import Complaint, Resolution
-from mooring.core.packages import Complaint as Unclear
-from mooring.core.packages import normal, package
 from mooring.kinds.ref import Ref
 from mooring.kinds.server import (
     Eras,
@@ -105,14 +103,19 @@ def prepare(
 
 
 def recorded(server: MCPServer) -> Resolved | None:
-    """What the package was resolved to before, as long as it is the one that is asked for."""
-    source, resolved = server.spec.source, server.status.resolved
-    if resolved is None or (source.pypi is None and source.npm is None):
-        return None
-    asked = package(source)
-    if isinstance(asked, Unclear) or normal(asked.name) != normal(resolved.package):
-        return None
-    return resolved if asked.version in ("", resolved.version) else None
+    """What the package was resolved to before, as long as the same is asked for."""
+    resolved = server.status.resolved
+    return resolved if resolved and resolved.source == asked(server.spec.source) else None
+
+
+def asked(source: Source) -> str:
+    """Checksum of all that decides what a package is resolved to."""
+    return checksum(_declared(source, {"entry_point"}))
+
+
+def _declared(source: Source, exclude: set[str]) -> dict[str, Any]:
+    """The source, JSON-ready; without defaults, so that a field that is new changes nothing."""
+    return source.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=exclude)
 
 
 def make(server: MCPServer, environment: Resolution, resolved: Resolved | None) -> Workload:
@@ -146,7 +149,7 @@ def _complaint(server: MCPServer, complaint: Complaint) -> Complaint:
 
 def _seen(spec: ServerSpec, marks: Mapping[str, Any]) -> dict[str, Any]:
     """All that an instance would see of its spec, JSON-ready."""
-    seen: dict[str, Any] = {"source": spec.source.model_dump(mode="json", by_alias=True)}
+    seen: dict[str, Any] = {"source": _declared(spec.source, set())}
     if spec.source.url is not None:
         return seen | {"env": dict(marks), "eras": spec.eras}
     seen |= {

@@ -200,6 +200,8 @@ class Resolved(Part):
     version: str
     hash: str = ""
     """Of what was installed."""
+    source: str = ""
+    """Checksum of the source that was asked for; another source is resolved anew."""
 
 
 class ServerStatus(Part):

@@ -10,10 +10,11 @@ import os
 import random
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 from uuid import uuid4
 
 import uvloop
@@ -204,6 +205,7 @@ class _Daemon:
             gateway = tasks.create_task(self._gateway.run(), name="gateway")
             await self._gateway.loaded.wait()
             await self._server.listen(listener)
+            await _either(controllers.looked.wait(), ending.asked.wait())
             ready()
             await ending.asked.wait()
             await self._drain(ending)
@@ -229,13 +231,17 @@ class _Daemon:
         telemetry.event("daemon.draining", requests=self._server.requests_open)
         self._server.stop_accepting()
         self._gateway.close_streams()
-        async with asyncio.TaskGroup() as tasks:
-            drain = tasks.create_task(self._server.drain(DRAIN_SECONDS))
-            hurry = tasks.create_task(ending.hurry.wait())
-            await asyncio.wait((drain, hurry), return_when=asyncio.FIRST_COMPLETED)
-            drain.cancel()
-            hurry.cancel()
+        await _either(self._server.drain(DRAIN_SECONDS), ending.hurry.wait())
         await self._server.close()
+
+
+async def _either(*waits: Coroutine[Any, Any, object]) -> None:
+    """Returns when one of them has come; the others are given up."""
+    async with asyncio.TaskGroup() as tasks:
+        begun = [tasks.create_task(wait) for wait in waits]
+        await asyncio.wait(begun, return_when=asyncio.FIRST_COMPLETED)
+        for task in begun:
+            task.cancel()
 
 
 def _listed(text: str) -> list[str]:

@@ -1,6 +1,8 @@
 """The connections to one address: which are free, who waits for one, how many there may be."""
 
 import asyncio
+import os
+import socket
 import ssl
 from collections import deque
 from dataclasses import dataclass
@@ -218,5 +220,9 @@ def _describe(address: Address) -> str:
 
 
 def _words(error: Exception) -> str:
-    """What the system says, without its number."""
-    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+    """What the system says of a failure, without its number."""
+    if isinstance(error, OSError):
+        if error.errno and not isinstance(error, ssl.SSLError | socket.gaierror):
+            return os.strerror(error.errno)
+        return error.strerror or str(error)
+    return str(error)
