@@ -36,8 +36,8 @@ async def list_notes(context: Context) -> list[str]:
 
 @server.tool()
 async def which_instance() -> str:
-    """The process that answers."""
-    return str(os.getpid())
+    """The port of the instance that answers."""
+    return os.environ["PORT"]
 
 
 if __name__ == "__main__":
