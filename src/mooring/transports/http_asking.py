@@ -7,8 +7,7 @@ decides whose the next one is.
 
 import asyncio
 import select
-from collections.abc import Callable
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 import httptools
 
@@ -28,6 +27,22 @@ class Stale(Exception):
         """Whether the request may have reached the upstream."""
 
 
+class Home(Protocol):
+    """Where a connection comes from, and goes back to."""
+
+    def made(self, connection: "UpstreamConnection") -> None:
+        """It is open."""
+        ...
+
+    def freed(self, connection: "UpstreamConnection") -> None:
+        """It can be asked again."""
+        ...
+
+    def lost(self, connection: "UpstreamConnection") -> None:
+        """It is closed."""
+        ...
+
+
 class UpstreamConnection(asyncio.Protocol):
     """One connection; also the `Source` of its replies."""
 
@@ -37,9 +52,8 @@ class UpstreamConnection(asyncio.Protocol):
         "_head_limit",
         "_headers",
         "_heard",
+        "_home",
         "_lasting",
-        "_on_free",
-        "_on_lost",
         "_parser",
         "_poll",
         "_reading",
@@ -54,17 +68,10 @@ class UpstreamConnection(asyncio.Protocol):
         "idle_since",
     )
 
-    def __init__(
-        self,
-        where: str,
-        head_limit: int,
-        on_free: Callable[["UpstreamConnection"], None],
-        on_lost: Callable[["UpstreamConnection"], None],
-    ) -> None:
+    def __init__(self, where: str, head_limit: int, home: Home) -> None:
         self._where = where
         self._head_limit = head_limit
-        self._on_free = on_free
-        self._on_lost = on_lost
+        self._home = home
         self._parser = httptools.HttpResponseParser(self)
         self._transport = cast(asyncio.Transport, None)  # until connection_made
         self._poll = select.poll()
@@ -136,10 +143,11 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         sock = transport.get_extra_info("socket")
         self._poll.register(sock.fileno(), select.POLLIN | select.POLLRDHUP)
+        self._home.made(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lose(exc)
-        self._on_lost(self)
+        self._home.lost(self)
 
     def eof_received(self) -> None:
         self._lose(None)
@@ -235,7 +243,7 @@ class UpstreamConnection(asyncio.Protocol):
         transport = self._transport
         if self._lasting and not transport.is_closing() and not transport.get_write_buffer_size():
             self.read_on()
-            self._on_free(self)
+            self._home.freed(self)
         else:
             self.abort()
 

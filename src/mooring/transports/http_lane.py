@@ -139,12 +139,10 @@ class Lane:
             if self._closed:
                 connection.abort()
                 raise Unavailable("UpstreamRefused", "the pool of connections is closed")
-        except BaseException:
+            return connection
+        finally:
             self._opening -= 1
-            self._pass_on(None)
-            raise
-        self._opening -= 1
-        return connection
+            self._pass_on(None)  # the connection may have been counted twice, or not be made
 
     async def _establish(self) -> UpstreamConnection:
         address = self._address
@@ -166,15 +164,19 @@ class Lane:
             raise
 
     def _new(self) -> UpstreamConnection:
-        connection = UpstreamConnection(self.where, self._limits.head, self._freed, self._lost)
-        self.connections.add(connection)
-        return connection
+        return UpstreamConnection(self.where, self._limits.head, self)
 
-    def _freed(self, connection: UpstreamConnection) -> None:
+    def made(self, connection: UpstreamConnection) -> None:
+        """Counts a connection in."""
+        self.connections.add(connection)
+
+    def freed(self, connection: UpstreamConnection) -> None:
+        """Takes a connection back."""
         connection.idle_since = asyncio.get_running_loop().time()
         self._pass_on(connection)
 
-    def _lost(self, connection: UpstreamConnection) -> None:
+    def lost(self, connection: UpstreamConnection) -> None:
+        """Counts a connection out."""
         self.connections.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
