@@ -9,12 +9,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import h11
+import pytest
 
 from mooring.core.address import Address
-from mooring.transports.http_server import Handler, HttpServer, Limits
+from mooring.errors import Unavailable
+from mooring.transports.http_server import Exchange, Handler, HttpServer, Limits
+from mooring.transports.http_upstream import Pool, Reply
 
 PATIENCE = 10.0
 
@@ -222,3 +225,100 @@ def whole(body: bytes, status: int = 200, *headers: bytes) -> bytes:
     """A whole answer as bytes."""
     lines = b"".join(header + b"\r\n" for header in headers)
     return b"HTTP/1.1 %d X\r\n%bcontent-length: %d\r\n\r\n%b" % (status, lines, len(body), body)
+
+
+# Requests, and handlers for our server.
+
+GET = b"GET /%b HTTP/1.1\r\nHost: a\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
+QUICK = Limits(
+    head=1000,
+    body=1000,
+    head_seconds=0.04,
+    body_idle_seconds=0.04,
+    keepalive_seconds=0.04,
+    write_idle_seconds=0.04,
+    linger_seconds=0.04,
+)
+
+
+async def echo(exchange: Exchange) -> None:
+    """Answers with path and body."""
+    request = exchange.request
+    exchange.respond(200, ((b"x-a", b"1"),), request.path.encode() + request.body)
+
+
+async def counting(exchange: Exchange) -> None:
+    """Streams three pieces."""
+    exchange.start(200, ((b"content-type", b"text/event-stream"),))
+    for number in range(3):
+        await exchange.write(b"%d;" % number)
+    exchange.finish()
+
+
+class Gate:
+    """A handler whose requests wait until they are let through."""
+
+    def __init__(self) -> None:
+        self.arrived = asyncio.Event()
+        self.let_through = asyncio.Event()
+        self.seen: list[str] = []
+
+    async def __call__(self, exchange: Exchange) -> None:
+        self.seen.append(exchange.request.path)
+        self.arrived.set()
+        await self.let_through.wait()
+        exchange.respond(200, (), exchange.request.path.encode())
+
+
+# Upstreams that behave in one way or another, and a caller of them.
+
+
+def saying(*answers: bytes) -> Script:
+    """An upstream that gives these answers in turn on each connection, then closes it."""
+
+    async def script(wire: Wire) -> None:
+        for answer in answers:
+            await request(wire)
+            await wire.send(answer)
+
+    return script
+
+
+async def patient(wire: Wire) -> None:
+    """Answers every request on a connection with its body."""
+    while True:
+        _, body = await request(wire)
+        await wire.send(whole(body))
+
+
+async def silent(wire: Wire) -> None:
+    """Reads a request and says nothing until the client goes."""
+    await request(wire)
+    await wire.end()
+
+
+class Doors:
+    """An upstream that answers each request when told to."""
+
+    def __init__(self) -> None:
+        self.waiting: asyncio.Queue[asyncio.Event] = asyncio.Queue()
+
+    async def __call__(self, wire: Wire) -> None:
+        while True:
+            await request(wire)
+            door = asyncio.Event()
+            self.waiting.put_nowait(door)
+            await door.wait()
+            await wire.send(whole(b"ok"))
+
+
+async def get(pool: Pool, upstream: Upstream, **conditions: Any) -> Reply:
+    return await pool.send(upstream.address, "GET", (), **conditions)
+
+
+async def failure(work: Awaitable[object]) -> tuple[str, str]:
+    """Reason and message of what goes wrong."""
+    with pytest.raises(Unavailable) as caught:
+        await work
+    return caught.value.reason, caught.value.message
