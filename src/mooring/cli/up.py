@@ -46,36 +46,49 @@ def up(invocation: Invocation, file: str | None, listen: str | None) -> int:
     kept = places.of(settings.data_dir)
     places.prepare(kept)
     _log_to(logging.FileHandler(kept.logs / "daemon.log"))
-    outcome = _Outcome()
-
-    def ready(state: "Ready", stop: Callable[[], None]) -> None:
-        told = (invocation, manifest, stop, outcome)
-        threading.Thread(target=_bring_up, args=told, name="bring-up", daemon=True).start()
-
-    daemon.run(settings, keeps=False, ready=ready)
+    terminal = _Terminal(invocation, manifest)
+    daemon.run(settings, terminal, keeps=False)
     click.echo("Stopped.", err=True)
-    return outcome.code
+    return terminal.code
 
 
-class _Outcome:
-    """What `up` ends with."""
+class _Terminal:
+    """Tells a person how the daemon fares, and brings up what they declared."""
 
-    code = 0
+    def __init__(self, invocation: Invocation, manifest: Any) -> None:
+        self.code = 0
+        """What the command ends with."""
+        self._invocation = invocation
+        self._manifest = manifest
+
+    def ready(self, state: "Ready", stop: Callable[[], None]) -> None:
+        work = threading.Thread(target=self._bring_up, args=(stop,), name="bring-up", daemon=True)
+        work.start()
+
+    def draining(self) -> None:
+        click.echo("\nStopping: requests under way may finish. Ctrl-C again to hurry.", err=True)
+
+    def _bring_up(self, stop: Callable[[], None]) -> None:
+        from mooring.cli.progress import bring_up
+
+        try:
+            accepted = bring_up(self._invocation.api, self._manifest, sys.stdout)
+        except Failure as error:
+            click.echo(f"Error: {error.message}", err=True)
+            accepted = False
+        if not accepted:
+            self.code = FAILED
+            stop()
 
 
-def _bring_up(
-    invocation: Invocation, manifest: Any, stop: Callable[[], None], outcome: _Outcome
-) -> None:
-    from mooring.cli.progress import bring_up
+class _Log:
+    """A service tells its log."""
 
-    try:
-        accepted = bring_up(invocation.api, manifest, sys.stdout)
-    except Failure as error:
-        click.echo(f"Error: {error.message}", err=True)
-        accepted = False
-    if not accepted:
-        outcome.code = FAILED
-        stop()
+    def ready(self, state: "Ready", stop: Callable[[], None]) -> None:
+        click.echo(f"Mooring serves {state.base}", err=True)
+
+    def draining(self) -> None:
+        click.echo("Mooring ends; its servers go on", err=True)
 
 
 @click.command()
@@ -94,10 +107,7 @@ def serve(invocation: Invocation, listen: str | None) -> int:
     settings = _settings(invocation, listen)
     _log_to(logging.StreamHandler())
 
-    def ready(state: "Ready", stop: Callable[[], None]) -> None:
-        click.echo(f"Mooring serves {state.base}", err=True)
-
-    daemon.run(settings, keeps=True, ready=ready)
+    daemon.run(settings, _Log(), keeps=True)
     return 0
 
 

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 import uvloop
@@ -65,23 +65,35 @@ class Ready:
 class Ending:
     """The wish to end; the second one is impatient."""
 
-    def __init__(self) -> None:
+    def __init__(self, begun: Callable[[], None]) -> None:
         self.asked = asyncio.Event()
         self.hurry = asyncio.Event()
+        self._begun = begun
 
     def ask(self) -> None:
         """Once: end in order. Twice: at once."""
         if self.asked.is_set():
             self.hurry.set()
-        self.asked.set()
+        else:
+            self.asked.set()
+            self._begun()
 
 
-def run(
-    settings: Settings, *, keeps: bool, ready: Callable[[Ready, Callable[[], None]], None]
-) -> None:
+class Audience(Protocol):
+    """Who is told how the daemon fares."""
+
+    def ready(self, state: Ready, stop: Callable[[], None]) -> None:
+        """Everything answers; `stop` asks for the end, from any thread."""
+        ...
+
+    def draining(self) -> None:
+        """The end has begun."""
+        ...
+
+
+def run(settings: Settings, audience: Audience, *, keeps: bool) -> None:
     """Runs until SIGTERM or SIGINT. `keeps`: the children outlive it.
 
-    `ready` is called once everything answers, with a way to ask for the end from any thread.
     Raises MooringError where it cannot start, in words.
     """
     places = of(settings.data_dir)
@@ -90,19 +102,14 @@ def run(
     lock.acquire()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_live(settings, places, keeps, ready))
+            runner.run(_live(settings, places, keeps, audience))
     finally:
         lock.release()
 
 
-async def _live(
-    settings: Settings,
-    places: Places,
-    keeps: bool,
-    ready: Callable[[Ready, Callable[[], None]], None],
-) -> None:
+async def _live(settings: Settings, places: Places, keeps: bool, audience: Audience) -> None:
     loop = asyncio.get_running_loop()
-    ending = Ending()
+    ending = Ending(audience.draining)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ending.ask)
     host, port = settings.address
@@ -118,8 +125,8 @@ async def _live(
                 listener = await keeper.listener(host, port)
                 base = _base(host, listener)
                 daemon = _Daemon(settings, places, store, pool, clock, base)
-                told = partial(ready, Ready(base, state), partial(_soon, loop, ending))
-                await daemon.live(start, keeper, listener, ending, told)
+                ready = partial(audience.ready, Ready(base, state), partial(_soon, loop, ending))
+                await daemon.live(start, keeper, listener, ending, ready)
             finally:
                 if not keeps:
                     await end_keeper(keeper, clock)
