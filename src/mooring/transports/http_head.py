@@ -16,7 +16,9 @@ import httptools
 Headers = tuple[tuple[bytes, bytes], ...]
 """Names in lower case, values stripped, in order of arrival."""
 
-METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+_METHODS: Final = {
+    name.encode(): name for name in ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+}
 
 SINGLE: Final = frozenset(
     {
@@ -229,8 +231,7 @@ class RequestReader:
             self._target += part
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self.stage is Stage.HEAD:  # later ones are trailers, which nobody asked for
-            self._headers.append((name.lower(), value.strip(b" \t")))
+        self._headers.append((name.lower(), value.strip()))
 
     def on_headers_complete(self) -> None:
         if self._resuming:
@@ -264,6 +265,7 @@ class RequestReader:
         request.body = bytes(self._body)
         self.ready.append(request)
         self._request = None
+        self._headers.clear()  # of trailers, which nobody asked for
         self._body = b""
         self._size = self._barren = 0
         self.stage = Stage.IDLE
@@ -281,12 +283,12 @@ class RequestReader:
             if size > self._limits.head:
                 raise self._head_too_large()
         parser = self._parser
-        method = parser.get_method().decode("ascii")
         version = parser.get_http_version()
-        if version not in ("1.1", "1.0"):
+        if version != "1.1" and version != "1.0":
             raise Refused(505, f"HTTP/{version} is not spoken here; HTTP/1.1 is")
-        if method not in METHODS:
-            raise Refused(501, f"the method {method} is not served")
+        method = _METHODS.get(parser.get_method())
+        if method is None:
+            raise Refused(501, "a method that is not served")
         request = Request(method, target.decode("ascii"), headers)
         if len(request.index) != len(headers):
             _check_repeated(headers)
