@@ -185,12 +185,14 @@ def test_the_last_words_of_a_child_are_heard(run: Any) -> None:
     run(story())
 
 
-@pytest.mark.parametrize("result", [b'"caf\xe9"', b"[" * 5000 + b"]" * 5000, b'"' + b"x" * 20_000])
+@pytest.mark.parametrize(
+    "result", [b'"caf\xe9"', b"[" * 100_000 + b"]" * 100_000, b'"' + b"x" * 300_000]
+)
 @pytest.mark.parametrize("answer", [b'"id":%d,"result":%b}', b'"result":%b,"id":%d}'])
 def test_an_answer_that_cannot_be_read_is_given_up(
     run: Any, result: bytes, answer: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mooring.transports.stdio.PipeChannel.__init__.__defaults__", (15_000, 5))
+    monkeypatch.setattr("mooring.transports.stdio.PipeChannel.__init__.__defaults__", (250_000, 5))
 
     async def story() -> None:
         async with scene() as stage:
