@@ -4,7 +4,9 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,41 @@ def test_up_ends_with_everything_it_started(
     hidden = {pid for pid in processes if b"sleep" in Path(f"/proc/{pid}/cmdline").read_bytes()}
     assert hidden
     assert mooring.stop(number) == 0
+    wait_until("everything to end", lambda: gone(processes), 15)
+
+
+def napping(client: Client, notes: Path, seconds: float) -> "Future[str]":
+    """A call under way that takes so long."""
+    before = len(noted(notes, "tools/call"))
+    nap: Future[str] = Future()
+
+    def call() -> None:
+        try:
+            nap.set_result(client.call("nap", seconds=seconds))
+        except OSError as error:
+            nap.set_exception(error)
+
+    threading.Thread(target=call, daemon=True).start()
+    wait_until("the call", lambda: len(noted(notes, "tools/call")) > before, 10)
+    return nap
+
+
+@pytest.mark.parametrize("command", ["up", "serve"])
+def test_calls_under_way_may_finish(mooring: Mooring, notes: Path, command: str) -> None:
+    nap = napping(started(mooring, notes, command), notes, 1.5)
+    assert mooring.stop(signal.SIGINT) == 0
+    assert nap.result(10) == "rested"
+    assert "Ctrl-C again" in mooring.output or command == "serve"
+
+
+def test_a_second_interrupt_does_not_wait_for_calls(mooring: Mooring, notes: Path) -> None:
+    nap = napping(started(mooring, notes, "up"), notes, 60)
+    assert mooring.daemon is not None
+    mooring.daemon.send_signal(signal.SIGINT)
+    wait_until("the drain", lambda: "Ctrl-C again" in mooring.output, 10)
+    processes = mooring.processes()
+    assert mooring.stop(signal.SIGINT, seconds=20) == 0
+    assert isinstance(nap.exception(10), OSError)
     wait_until("everything to end", lambda: gone(processes), 15)
 
 

@@ -2,13 +2,14 @@
 
 `counting.py FILE`: appends a line to FILE for its start (with its pid), for every initialize and
 for every call. The tool `hide` leaves a grandchild in a session of its own; `sum` adds to a
-number that is kept in memory.
+number that is kept in memory; `nap` takes its time.
 """
 
 import json
 import os
 import subprocess
 import sys
+import time
 
 FILE = sys.argv[1]
 total = 0
@@ -25,6 +26,9 @@ def called(name: str, arguments: dict[str, int]) -> str:
         hidden = subprocess.Popen(["sleep", "600"], start_new_session=True)
         note(f"hidden {hidden.pid}")
         return str(hidden.pid)
+    if name == "nap":
+        time.sleep(arguments["seconds"])
+        return "rested"
     total += arguments.get("number", 0)
     return str(total)
 
@@ -38,7 +42,9 @@ def result(method: str, params: dict[str, object]) -> dict[str, object] | None:
         }
     if method == "tools/list":
         return {
-            "tools": [{"name": name, "inputSchema": {"type": "object"}} for name in ("hide", "sum")]
+            "tools": [
+                {"name": name, "inputSchema": {"type": "object"}} for name in ("hide", "nap", "sum")
+            ]
         }
     if method == "tools/call":
         text = called(str(params["name"]), dict(params.get("arguments") or {}))  # type: ignore[call-overload]
