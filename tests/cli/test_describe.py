@@ -107,6 +107,15 @@ def test_an_instance_with_its_servers_events(fleet: Served, moor: Moor) -> None:
     assert "Exited it is" in said.out
 
 
+def test_an_instance_without_what_happened_to_its_siblings(fleet: Served, moor: Moor) -> None:
+    for number in range(2):
+        event = happened(f"e{number}", "Exited", about="gitea")
+        fleet.put(event.model_copy(update={"message": f"gitea-{number}: exit {number}"}))
+    said = moor("describe", "inst", "gitea-0")
+    assert "gitea-0: exit 0" in said.out
+    assert "gitea-1" not in said.out
+
+
 def test_a_secret_shows_its_keys_and_no_values(api: Served, moor: Moor) -> None:
     api.put(secret(token="s3cret", user="ada"))
     said = moor("describe", "secret", "creds")

@@ -181,6 +181,8 @@ class Description:
         fields = f"involvedObject.kind={kind},involvedObject.name={about}"
         path = path_of(EVENT, self._target.namespace)
         events = self._api.get(path, {"fieldSelector": fields})["items"]
+        if self._target.naming.kind == "MCPInstance":
+            events = [event for event in events if not self._of_sibling(about, event)]
         events.sort(key=last_seen)
         rows = [
             [self._moment(last_seen(e)), e.get("type", ""), e.get("reason", ""),
@@ -188,6 +190,11 @@ class Description:
             for e in events
         ]  # fmt: skip
         yield from _section("Events", ["LAST SEEN", "TYPE", "REASON", "COUNT", "MESSAGE"], rows)
+
+    def _of_sibling(self, server: str, event: Document) -> bool:
+        """Whether an event of the server is about another of its instances."""
+        about = re.match(rf"({re.escape(server)}-\d+): ", event.get("message", ""))
+        return about is not None and about[1] != self._target.name
 
     def _moment(self, text: str | None) -> str:
         if not text:
