@@ -3,12 +3,13 @@
 import asyncio
 import os
 import socket
+import struct
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.wire import GET, POST, Wire, counting, echo, serving
+from support.wire import GET, POST, Wire, counting, echo, serving, until
 
 from mooring.transports.http_server import ClientGone, Exchange
 
@@ -340,5 +341,21 @@ def test_a_writer_who_waits_for_a_client_that_goes_is_told(on_loop: Run) -> None
             await wire.piece()
             wire.writer.transport.abort()
             assert await outcome == "gone"
+
+    on_loop(story())
+
+
+def test_a_client_that_is_gone_before_we_know_does_no_harm(on_loop: Run) -> None:
+    async def story() -> None:
+        async def late(exchange: Exchange) -> None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.close()
+            exchange.respond(200)
+
+        async with serving(late) as site:
+            sock = socket.create_connection(("127.0.0.1", site.port))
+            sock.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            await until(lambda: sock.fileno() < 0)
+            assert await site.server.drain(5)
 
     on_loop(story())

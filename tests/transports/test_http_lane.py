@@ -22,6 +22,7 @@ from support.wire import (
 
 from mooring.core.address import Address
 from mooring.errors import Unavailable
+from mooring.transports.http_asking import UpstreamConnection
 from mooring.transports.http_lane import Lane
 from mooring.transports.http_server import Exchange
 from mooring.transports.http_upstream import Pool, PoolLimits
@@ -315,5 +316,24 @@ def test_room_is_free_again_when_a_connection_cannot_be_made(on_loop: Run, tmp_p
         reasons = {reason for reason, _ in await asyncio.gather(*asking)}
         assert reasons == {"UpstreamRefused"}
         await pool.close()
+
+    on_loop(story())
+
+
+def test_a_caller_that_leaves_while_a_connection_opens_leaves_none_behind(on_loop: Run) -> None:
+    async def story() -> None:
+        class Interrupting(Lane):
+            def made(self, connection: UpstreamConnection) -> None:
+                super().made(connection)
+                opening.cancel()
+
+        async with scripted(patient) as upstream:
+            lane = Interrupting(upstream.address, PoolLimits(), None)
+            deadline = asyncio.get_running_loop().time() + 5
+            opening = asyncio.ensure_future(lane.open(deadline))
+            await asyncio.wait({opening})
+            assert opening.cancelled()
+            assert lane.unused
+            await lane.close()
 
     on_loop(story())

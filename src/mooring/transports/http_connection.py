@@ -341,8 +341,11 @@ class ServerConnection(asyncio.Protocol):
         """
         self._wait_for_close()
         self._read_on()
-        if self._transport.can_write_eof() and not self._transport.is_closing():
-            self._transport.write_eof()
+        try:
+            if not self._transport.is_closing():
+                self._transport.write_eof()
+        except OSError:  # the client has reset the connection, and the loop has yet to tell us
+            self.abort()
         self._owner.settled()
 
     def _wait_for_close(self) -> None:

@@ -148,23 +148,22 @@ class Lane:
         address = self._address
         loop = asyncio.get_running_loop()
         sock = await reach(address)
+        connection = UpstreamConnection(self.where, self._limits.head, self)
         try:
             if address.socket:
-                _, connection = await loop.create_unix_connection(self._new, sock=sock)
-                return connection
-            _, connection = await loop.create_connection(
-                self._new,
-                sock=sock,
-                ssl=self._tls if address.tls else None,
-                server_hostname=address.host if address.tls else None,
-            )
-            return connection
+                await loop.create_unix_connection(lambda: connection, sock=sock)
+            else:
+                await loop.create_connection(
+                    lambda: connection,
+                    sock=sock,
+                    ssl=self._tls if address.tls else None,
+                    server_hostname=address.host if address.tls else None,
+                )
         except BaseException:
+            self.lost(connection)  # uvloop does not say so when it is cancelled
             sock.close()
             raise
-
-    def _new(self) -> UpstreamConnection:
-        return UpstreamConnection(self.where, self._limits.head, self)
+        return connection
 
     def made(self, connection: UpstreamConnection) -> None:
         """Counts a connection in."""
