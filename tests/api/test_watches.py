@@ -80,6 +80,16 @@ def test_one_object_is_watched_by_its_name(api: Served) -> None:
         assert told(event()) == ("ADDED", "b")
 
 
+def test_what_happens_to_others_is_not_told_as_an_end(api: Served) -> None:
+    other = api.put(server("a"))
+    version = api.put(server("b")).metadata.resource_version
+    query = f"watch=true&fieldSelector=metadata.name%3Db&resourceVersion={version}"
+    with api.events(f"{SERVERS}?{query}") as event:
+        relabel(api, other.metadata.name, x="y")
+        relabel(api, "b", x="y")
+        assert told(event()) == ("MODIFIED", "b")
+
+
 def test_a_version_that_is_too_old_is_told_as_expired(tmp_path: Path) -> None:
     with served(tmp_path / "a.sock", history=4) as api:
         api.put(server("a"))

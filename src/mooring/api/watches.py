@@ -29,11 +29,14 @@ class Scope:
     labels: Selector = ()
     fields: Selector = ()
 
+    def concerns(self, feed: Feed, document: Document) -> bool:
+        """Whether an object could ever be among them; what fields select by never changes."""
+        return selectors.holds(self.fields, feed.fields(document))
+
     def matches(self, feed: Feed, document: Document) -> bool:
         """Whether an object of this feed is among them."""
-        return selectors.holds(
-            self.labels, document["metadata"].get("labels") or {}
-        ) and selectors.holds(self.fields, feed.fields(document))
+        labels = document["metadata"].get("labels") or {}
+        return self.concerns(feed, document) and selectors.holds(self.labels, labels)
 
 
 @dataclass
@@ -80,6 +83,8 @@ class Watch:
                 yield said, document
 
     def _told(self, happened: Told, document: Document) -> Told | None:
+        if not self.scope.concerns(self.feed, document):
+            return None
         key = document["metadata"]["namespace"], document["metadata"]["name"]
         matches = self.scope.matches(self.feed, document)
         said = told(happened, matches, self._seen.get(key, False if self._complete else None))
