@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.wire import GET, POST, Wire, counting, echo, serving, until
+from support.wire import GET, POST, Wire, counting, echo, serving
 
 from mooring.transports.http_server import ClientGone, Exchange
 
@@ -351,11 +351,13 @@ def test_a_client_that_is_gone_before_we_know_does_no_harm(on_loop: Run) -> None
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             sock.close()
             exchange.respond(200)
+            answered.set()
 
+        answered = asyncio.Event()
         async with serving(late) as site:
             sock = socket.create_connection(("127.0.0.1", site.port))
             sock.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-            await until(lambda: sock.fileno() < 0)
+            await answered.wait()
             assert await site.server.drain(5)
 
     on_loop(story())

@@ -56,30 +56,34 @@ class Malformed(msgspec.Struct, frozen=True, gc=False):
     id: bytes | None = None
 
 
-# Of the keys below, those that matter and those that most messages have besides.
+_NONE: Final = Raw()
+
+
+# Of the keys below, those that matter and those that most messages have besides. What is absent
+# is empty; what is empty does not add up, below, and is looked at carefully.
 
 
 class _Meta(msgspec.Struct, gc=False):
-    progressToken: Raw | UnsetType = UNSET
-    version: str | UnsetType = msgspec.field(default=UNSET, name=VERSION_KEY)
-    client: Raw | UnsetType = msgspec.field(default=UNSET, name=_PREFIX + "clientInfo")
-    can: Raw | UnsetType = msgspec.field(default=UNSET, name=_PREFIX + "clientCapabilities")
+    progressToken: Raw = _NONE
+    version: str = msgspec.field(default="", name=VERSION_KEY)
+    client: Raw = msgspec.field(default=_NONE, name=_PREFIX + "clientInfo")
+    can: Raw = msgspec.field(default=_NONE, name=_PREFIX + "clientCapabilities")
 
 
 class _Params(msgspec.Struct, gc=False):
-    name: str | UnsetType = UNSET
-    arguments: Raw | UnsetType = UNSET
-    meta: _Meta | UnsetType = msgspec.field(default=UNSET, name="_meta")
-    uri: str | UnsetType = UNSET
+    name: str = ""
+    arguments: Raw = _NONE
+    meta: _Meta | None = msgspec.field(default=None, name="_meta")
+    uri: str = ""
 
 
 class _Message(msgspec.Struct, gc=False):
-    jsonrpc: str | UnsetType = UNSET
-    id: Raw | UnsetType = UNSET
-    method: str | UnsetType = UNSET
-    params: _Params | UnsetType = UNSET
-    result: Raw | UnsetType = UNSET
-    error: Raw | UnsetType = UNSET
+    jsonrpc: str = ""
+    id: Raw = _NONE
+    method: str = ""
+    params: _Params | None = None
+    result: Raw = _NONE
+    error: Raw = _NONE
 
 
 _decode_message: Final = msgspec.json.Decoder(_Message).decode
@@ -96,74 +100,71 @@ def peek(body: bytes) -> Envelope | Malformed:
         message = _decode_message(body)
     except _REFUSALS:
         return _peek_at_members(body)
-    raw = None if message.id is UNSET else bytes(message.id)
+    raw = bytes(message.id)
     answer = _trust(message, raw, len(body))
-    if answer is None or not body.isascii() or not (raw is None or raw.isdigit() or _is_id(raw)):
+    if answer is None or not body.isascii() or not (raw.isdigit() or not raw or _is_id(raw)):
         return _peek_at_members(body)
     return answer
 
 
-def _trust(message: _Message, raw: bytes | None, length: int) -> Envelope | None:
+def _trust(message: _Message, raw: bytes, length: int) -> Envelope | None:
     """The envelope, if the message is made of known members and nothing else.
 
     Every member takes its key, its value, and four signs: two quotes, a colon, and a comma or
     the closing brace. So lengths that add up leave room for no space, escape or other member.
     """
-    length -= 1 if raw is None else 7 + len(raw)
-    if message.jsonrpc is not UNSET:
+    length -= 7 + len(raw) if raw else 1
+    if message.jsonrpc:
         length -= 13 + len(message.jsonrpc)
     method = message.method
-    if method is UNSET:
+    if not method:
         return _trust_response(message, raw, length)
     length -= 12 + len(method)
     params = message.params
-    if params is UNSET:
-        name = version = token = None
-    else:
-        length -= 10
-        named = params.uri if method.startswith("resources/") else params.name
-        name = None if named is UNSET else named
+    name = version = token = None
+    if params is not None:
+        name = (params.uri if method.startswith("resources/") else params.name) or None
         size = 1
-        if params.name is not UNSET:
+        if params.name:
             size += 10 + len(params.name)
-        if params.arguments is not UNSET:
+        if params.arguments:
             size += 13 + len(params.arguments)
-        if params.uri is not UNSET:
+        if params.uri:
             size += 9 + len(params.uri)
-        version, token, rest = _read_meta(params.meta)
-        length -= max(size + rest, 2)
+        if params.meta is not None:
+            version, token, rest = _read_meta(params.meta)
+            size += 9 + rest
+        length -= 12 if size == 1 else 10 + size
     if length:
         return None
-    kind: Literal["notification", "request"] = "notification" if raw is None else "request"
-    return Envelope(kind, method, raw, name, version, token, None, False)
+    if raw:
+        return Envelope("request", method, raw, name, version, token, None, False)
+    return Envelope("notification", method, None, name, version, token, None, False)
 
 
-def _read_meta(meta: _Meta | UnsetType) -> tuple[str | None, bytes | None, int]:
-    """Version and progress token; and how long `_meta` is, as a member."""
-    if meta is UNSET:
-        return None, None, 0
+def _read_meta(meta: _Meta) -> tuple[str | None, bytes | None, int]:
+    """Version, progress token, and how long it is, were it made of its known members."""
     size = 1
-    version = token = None
-    if meta.progressToken is not UNSET:
+    token = None
+    if meta.progressToken:
         token = bytes(meta.progressToken)
         size += 17 + len(token)
-    if meta.version is not UNSET:
-        version = meta.version
-        size += 6 + len(VERSION_KEY) + len(version)
-    if meta.client is not UNSET:
+    if meta.version:
+        size += 6 + len(VERSION_KEY) + len(meta.version)
+    if meta.client:
         size += 14 + len(_PREFIX) + len(meta.client)
-    if meta.can is not UNSET:
+    if meta.can:
         size += 22 + len(_PREFIX) + len(meta.can)
-    return version, token, max(size, 2) + 9
+    return meta.version or None, token, max(size, 2)
 
 
-def _trust_response(message: _Message, raw: bytes | None, length: int) -> Envelope | None:
-    if message.result is not UNSET:
+def _trust_response(message: _Message, raw: bytes, length: int) -> Envelope | None:
+    failed = len(message.error) > 0
+    if message.result:
         length -= 10 + len(message.result)
-    if message.error is not UNSET:
+    if failed:
         length -= 9 + len(message.error)
-    failed = message.error is not UNSET
-    if length or raw is None or (message.result is UNSET and not failed):
+    if length or not raw or not (failed or message.result):
         return None
     return Envelope("response", "", raw, None, None, None, None, failed)
 
