@@ -52,6 +52,14 @@ def test_a_stream_of_nothing_but_the_answer_is_recognized(stream: bytes, alone: 
     assert not answers_alone(stream, None)
 
 
+def test_an_id_is_the_same_however_it_is_written() -> None:
+    event = 'data: {"jsonrpc":"2.0","id":"é/","result":{}}\n\n'.encode()
+    following = Following(rb'"\u00e9\/"')
+    assert following.feed(event) == event
+    assert not following.abandoned
+    assert answers_alone(event, rb'"\u00e9\/"')
+
+
 def test_the_answer_is_the_response_with_the_same_id() -> None:
     following = Following(b"2")
     for event in (NOTE, OTHER, QUESTION):

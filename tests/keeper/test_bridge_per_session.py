@@ -60,6 +60,28 @@ def test_messages_pass_as_they_are(run: Any) -> None:
     run(story())
 
 
+def test_ids_and_tokens_are_the_same_however_they_are_written(run: Any) -> None:
+    async def story() -> None:
+        async with scene(**OWN) as stage:
+            client = await stage.session()
+            raw = (
+                '{"jsonrpc":"2.0","id":"é\\/","method":"tools/call","params":{"name":"%s",'
+                '"arguments":%s,"_meta":{"progressToken":"ü"}}}'
+            )
+            told = await client.post((raw % ("progress", '{"steps":2}')).encode())
+            assert [m.get("method") for m in told.messages[:2]] == ["notifications/progress"] * 2
+            assert told.last["id"] == "é/"
+            cancel = b'{"method":"notifications/cancelled","params":{"requestId":"\\u00e9/"}}'
+            async with asyncio.TaskGroup() as tasks:
+                hold = (raw % ("hold", '{"key":"k"}')).encode()
+                held = tasks.create_task(client.post(hold))
+                await stage.until(lambda: "k" in stage.toy.held)
+                await client.post(cancel)
+            assert held.result().last["error"]["code"] == -32800
+
+    run(story())
+
+
 def test_a_question_of_the_server_goes_to_the_call_it_must_belong_to(run: Any) -> None:
     async def story() -> None:
         async with scene(**OWN) as stage:

@@ -8,6 +8,7 @@ as the bytes that came, so that a stream that is cut ends between two events.
 import re
 from collections.abc import Callable
 
+from mooring.core.ids import same
 from mooring.transports.envelope import Envelope, peek
 from mooring.transports.sse import EventSplitter, SseEvent
 
@@ -29,7 +30,7 @@ def answers_alone(stream: bytes, id: bytes | None) -> bool:
 
 def _is_answer(text: bytes, id: bytes | None) -> bool:
     message = peek(text)
-    return type(message) is Envelope and message.type == "response" and message.id == id
+    return type(message) is Envelope and message.type == "response" and same(message.id, id)
 
 
 class Following:

@@ -8,6 +8,7 @@ status and type only.
 from collections.abc import AsyncIterator
 
 from mooring.core.headers import downwards, media_type
+from mooring.core.ids import same
 from mooring.errors import MooringError
 from mooring.gateway.call import Call
 from mooring.gateway.following import Following, Mark, answers_alone
@@ -79,7 +80,7 @@ async def pass_on(call: Call, answer: Answer, reply: Reply, extra: Headers = ())
 def _shelter(call: Call, answer: Answer) -> None:
     """A failure of the server inside a session: its own error if it is one, never its status."""
     message = peek(answer.whole) if answer.whole else None
-    ours = type(message) is Envelope and message.is_error and message.id == call.id
+    ours = type(message) is Envelope and message.is_error and same(message.id, call.id)
     if ours and answer.whole:
         call.outcome = "failed"
         call.respond(200, downwards(answer.headers), answer.whole)

@@ -1,7 +1,7 @@
 """One child, what is said with it, and who waits for its answers.
 
 A link reads its child's lines for as long as it lives and gives each answer to the one who
-waits for it, by the raw id under which the child knows the request. Everything else that the
+waits for it, by the id under which the child knows the request. Everything else that the
 child says goes to `hear`, which whoever puts the child to use replaces by his own. Where many
 callers share a child, their ids and progress tokens are exchanged for numbers of ours.
 """
@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from mooring import telemetry
 from mooring.core.bridging import answered_id, batch, ending, failure, renumbered, resubscribed
 from mooring.core.codes import METHOD_NOT_FOUND, TIMED_OUT, UNAVAILABLE
+from mooring.core.ids import plain, same
 from mooring.core.keeping import Exit
 from mooring.errors import Unavailable
 from mooring.keeper.child import Child
@@ -89,7 +90,7 @@ class Link:
         self.channel = channel
         self.log = log
         self.calls: dict[bytes, Answer | Question] = {}
-        """Who waits, by the raw id that the child knows; the oldest first."""
+        """Who waits, by the id that the child knows, in its plain form; the oldest first."""
         self.hear: Callable[[Envelope, bytes], Stream | None] = self.decline
         """Takes what is no answer; returns a stream that is full, to wait for its reader."""
         self.on_end: Callable[[], None] | None = None
@@ -217,12 +218,12 @@ class Link:
             return self._odd(line)
         if envelope.type != "response":
             return self.hear(envelope, line)
-        call = self.calls.pop(envelope.id, None) if envelope.id is not None else None
+        call = self.calls.pop(plain(envelope.id), None) if envelope.id is not None else None
         if call is None:
             if envelope.id in (None, b"null"):
                 self.log.line(line[:NOISE])  # the child could not read what it was sent
             return None
-        if call.id != envelope.id and envelope.id is not None:
+        if envelope.id is not None and not same(call.id, envelope.id):
             if isinstance(call, Answer) and call.lasting:
                 line = resubscribed(line, envelope.id, call.id)
             line = renumbered(line, envelope.id, call.id) or splice(line, id=call.id)

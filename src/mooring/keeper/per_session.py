@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from mooring.clock import Clock
 from mooring.core.bridging import failure
 from mooring.core.codes import INVALID_REQUEST, UNAVAILABLE
+from mooring.core.ids import plain, same
 from mooring.core.keeping import SlotSpec
 from mooring.keeper.children import Children
 from mooring.keeper.link import Link
@@ -55,7 +56,7 @@ class PerSession:
 
     def cancelled(self, id: bytes | None) -> None:
         """The client takes a request back; a reply to it may come or not."""
-        call = self.link.calls.pop(id, None) if id is not None else None
+        call = self.link.calls.pop(plain(id), None) if id is not None else None
         if isinstance(call, Answer):
             call.cancel()
 
@@ -76,7 +77,7 @@ class PerSession:
     def _call_with(self, token: bytes | None) -> Stream | None:
         """The open call that progress with this token belongs to."""
         for call in self.link.calls.values():
-            if isinstance(call, Answer) and call.token == token and call.open:
+            if isinstance(call, Answer) and same(call.token, token) and call.open:
                 return call
         return None
 
@@ -149,7 +150,7 @@ class PerSessions:
                 session.cancelled(envelope.request_id)
             exchange.respond(202, (NOSNIFF,))
             return
-        if envelope.id in session.link.calls:
+        if plain(envelope.id) in session.link.calls:
             words = "another request with this id is still open in this session"
             exchange.respond(400, JSON, failure(envelope.id, INVALID_REQUEST, words))
             return
@@ -186,8 +187,9 @@ class PerSessions:
 
     async def _ask(self, session: PerSession, answer: Answer, body: bytes) -> None:
         """Sends a request as it is, and serves its answer."""
-        session.link.calls[answer.id] = answer
-        await session.link.send_call(answer.id, body)
+        id = plain(answer.id)
+        session.link.calls[id] = answer
+        await session.link.send_call(id, body)
         await self._serve(answer)
         session.seen = self._clock.monotonic()
 

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from mooring.clock import Clock
 from mooring.core.bridging import LATEST, Welcome, negotiated, requested_version, updated_uri
+from mooring.core.ids import same
 from mooring.errors import Unavailable
 from mooring.keeper.children import Children
 from mooring.keeper.link import NOISE, Link, introduction
@@ -225,7 +226,7 @@ class SharedSessions:
         for number, call in reversed(link.calls.items()):
             if not isinstance(call, Answer) or call.owner is not session:
                 continue
-            if call.id == envelope.request_id:
+            if same(call.id, envelope.request_id):
                 del link.calls[number]
                 link.say(splice(body, request_id=number))
                 call.cancel()
