@@ -81,6 +81,27 @@ def test_where_nobody_waits_nothing_is_abandoned() -> None:
     assert not Following(None).abandoned
 
 
+@given(
+    st.lists(st.tuples(st.sampled_from([b"\n", b"\r\n", b"\r"]), st.booleans()), max_size=4),
+    st.lists(st.integers(1, 40), max_size=8),
+)
+def test_after_a_long_event_the_others_are_told_apart_again(
+    events: list[tuple[bytes, bool]], cuts: list[int]
+) -> None:
+    """Long and short events, each with an id, cut wherever: every id is marked, nothing is lost."""
+    texts = [b"id: 5%bdata: %b%b%b" % (end, b"x" * (30 if long else 3), end, end)
+             for end, long in events]  # fmt: skip
+    left = b"".join(texts)
+    out = b""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mooring.gateway.following.LONGEST", 20)
+        following = Following(None, lambda raw: raw.replace(b"id: 5", b"id: 5."))
+        for cut in [*cuts, len(left)]:
+            out += following.feed(left[:cut])
+            left = left[cut:]
+    assert out + following.rest() == b"".join(texts).replace(b"id: 5", b"id: 5.")
+
+
 def test_an_event_past_the_limit_passes_as_it_comes_and_counts_as_the_answer() -> None:
     following = Following(b"2")
     assert following.feed(b"data: ") == b""

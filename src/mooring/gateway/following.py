@@ -10,12 +10,14 @@ from collections.abc import Callable
 
 from mooring.core.ids import same
 from mooring.transports.envelope import Envelope, peek
-from mooring.transports.sse import EventSplitter, SseEvent
+from mooring.transports.sse import EventSplitter, SseEvent, end_of_event
 
 Mark = Callable[[bytes], bytes]
 
 LONGEST = 1024 * 1024
 """Bytes of an event that is still held until it is complete; a longer one passes as it comes."""
+_TAIL = 2
+"""Bytes of what has passed that may be the beginning of an event's end."""
 
 
 _LONE = re.compile(rb"(?:event: message\r?\n)?data: ([^\r\n]+)\r?\n\r?\n")
@@ -36,12 +38,14 @@ def _is_answer(text: bytes, id: bytes | None) -> bool:
 class Following:
     """Follows one stream; give it every chunk, send what it returns."""
 
-    __slots__ = ("_id", "_mark", "_splitter", "answered", "resumable")
+    __slots__ = ("_id", "_mark", "_splitter", "_tail", "answered", "resumable")
 
     def __init__(self, id: bytes | None, mark: Mark | None = None) -> None:
         self._id = id
         self._mark = mark
-        self._splitter: EventSplitter | None = EventSplitter(LONGEST)
+        self._splitter = EventSplitter(LONGEST)
+        self._tail: bytes | None = None
+        """The last bytes of a long event that is passing."""
         self.answered = id is None
         """The answer has passed, or none was waited for."""
         self.resumable = False
@@ -49,29 +53,49 @@ class Following:
 
     def feed(self, chunk: bytes) -> bytes:
         """The bytes that may be sent now: all events that are complete."""
+        if self._tail is not None:
+            return self._passing(self._tail, chunk)
         splitter = self._splitter
-        if splitter is None:
-            return chunk
         before = splitter.pending
         try:
             events = splitter.feed(chunk)
         except ValueError:
-            self._splitter = None
-            self.answered = True  # nothing but a result is that long
-            passed = before + chunk
-            return passed if self._mark is None else self._mark(passed)
+            return self._overflowing(before + chunk)
         if len(events) == 1:
             return self._passed(events[0])
         return b"".join([self._passed(event) for event in events])
 
     def rest(self) -> bytes:
         """What came after the last complete event, at a proper end of the stream."""
-        return b"" if self._splitter is None else self._splitter.pending
+        return self._splitter.pending
 
     @property
     def abandoned(self) -> bool:
         """Whether a client still waits and could never learn more."""
         return not self.answered and not self.resumable
+
+    def _overflowing(self, text: bytes) -> bytes:
+        """Events of which one is long: what is not complete after them may be just that one."""
+        self.answered = True  # nothing but a result is that long
+        splitter = EventSplitter(len(text))
+        passed = b"".join([self._passed(event) for event in splitter.feed(text)])
+        self._splitter = EventSplitter(LONGEST)
+        rest = splitter.pending
+        if len(rest) <= LONGEST:
+            self._splitter.feed(rest)
+            return passed
+        self._tail = rest[-_TAIL:]
+        return passed + (rest if self._mark is None else self._mark(rest))
+
+    def _passing(self, tail: bytes, chunk: bytes) -> bytes:
+        """More of a long event; after its end, events are held until complete again."""
+        text = tail + chunk
+        end = end_of_event(text)
+        if not end:
+            self._tail = text[-_TAIL:]
+            return chunk
+        self._tail = None
+        return text[len(tail) : end] + self.feed(text[end:])
 
     def _passed(self, event: SseEvent) -> bytes:
         """The event as the client gets it."""

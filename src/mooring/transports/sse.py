@@ -87,6 +87,12 @@ class EventSplitter:
         return found.end() if found is not None else 0
 
 
+def end_of_event(text: bytes) -> int:
+    """Where the event ends whose middle is at the beginning of `text`; 0 while it does not."""
+    found = _END.search(text)
+    return found.end() if found is not None else 0
+
+
 def _parse(raw: bytes, skipped: int) -> SseEvent:
     data: list[bytes] = []
     event = "message"

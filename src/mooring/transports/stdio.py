@@ -88,7 +88,7 @@ class LineSplitter:
         self._keep(complete.pop())
         if len(chunk) > self._limit:
             complete = [line if len(line) <= self._limit else _cut(line) for line in complete]
-        return [one_line(line) for line in complete if line and line != b"\r"]
+        return [one_line(line.removesuffix(b"\r")) for line in complete if line and line != b"\r"]
 
     def rest(self) -> list[bytes]:
         """What came after the last line break, once nothing more comes."""
