@@ -269,3 +269,18 @@ def test_newlines_and_unknown_text_pass(run: Any) -> None:
             assert answered.text == "\ud83d\n\0"
 
     run(story())
+
+
+@pytest.mark.parametrize("words", ["dual", "locking", "stateless"])
+def test_a_handshake_does_not_exist_in_this_era(run: Any, words: str) -> None:
+    async def story() -> None:
+        async with scene(words) as stage:
+            client = stage.client("stateless")
+            params = {"protocolVersion": "2025-11-25", "clientInfo": {}}
+            for method in ("initialize", "unknown/method"):
+                answered = await client.request(method, params, id="x")
+                assert (answered.status, answered.last["id"]) == (404, "x")
+                assert answered.last["error"]["code"] == -32601
+            assert stage.toy.initializes == 0
+
+    run(story())

@@ -4,7 +4,8 @@ Plain Python, one thread, no SDK. `Toy.take` is given one line and returns the l
 written, so that a test may also run it without a process. Options, as words on the command
 line: the eras that it speaks (`session`, the default, `stateless`, `dual`: both from one
 process, `locking`: the one that comes first, `fatal`: dies of an unexpected first request,
-`silent`: ignores one), and how it writes (`crlf`, `bom`, `batch`, `tail`: the id last).
+`silent`: ignores one), what its tools want (`mirrored`: an argument in a header), and how it
+writes (`crlf`, `bom`, `batch`, `tail`: the id last).
 """
 
 import json
@@ -123,7 +124,7 @@ class Toy:
             self.heard.append(message)
             self.result(message, {})
         elif method == "tools/list":
-            self.result(message, {"tools": [{"name": "echo", "inputSchema": {}}]})
+            self.result(message, self.listing(params.get("cursor")))
         elif method == "tools/call":
             tool = getattr(self, "tool_" + params["name"], None)
             if tool is None:
@@ -132,6 +133,13 @@ class Toy:
                 tool(message, **params.get("arguments", {}))
         else:
             self.error(message, -32601, "Method not found")
+
+    def listing(self, cursor: str | None) -> Message:
+        """Two pages."""
+        if cursor is None:
+            return {"tools": [{"name": "pid"}], "nextCursor": "2"}
+        text = {"type": "string"} | ({"x-mcp-header": "Text"} if "mirrored" in self.words else {})
+        return {"tools": [{"name": "echo", "inputSchema": {"properties": {"text": text}}}]}
 
     def result(self, request: Message, result: Any) -> None:
         self.out.append({"jsonrpc": "2.0", "id": request["id"], "result": result})

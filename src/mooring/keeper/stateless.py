@@ -9,6 +9,7 @@ given to everyone who asks in this era, as the child itself would have done.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from mooring.clock import Clock
 from mooring.core.bridging import (
@@ -19,18 +20,21 @@ from mooring.core.bridging import (
     status_of,
     subscription_of,
 )
-from mooring.core.codes import INVALID_REQUEST, METHOD_NOT_FOUND
+from mooring.core.codes import HEADER_MISMATCH, INVALID_REQUEST, METHOD_NOT_FOUND
 from mooring.core.era import STATELESS
 from mooring.core.keeping import SlotSpec
 from mooring.errors import Unavailable
 from mooring.keeper.children import Children
 from mooring.keeper.link import Link, introduction
+from mooring.keeper.mirrors import Mirrors
 from mooring.keeper.streams import JSON, NOSNIFF, Answer, Stream
 from mooring.transports.envelope import Envelope, splice
 from mooring.transports.http_server import Exchange
 
 PROBE = 30.0
 """Seconds that a fresh child, which may have to load first, has to answer `server/discover`."""
+LISTING = 10.0
+"""Seconds that a child has for a page of its tools, when we want to see them."""
 LISTEN = "subscriptions/listen"
 LEVEL = b'"io.modelcontextprotocol/logLevel"'
 _REFUSAL = failure(None, METHOD_NOT_FOUND, "Method not found")
@@ -56,6 +60,7 @@ class Stateless:
         self._known = spec.eras == "stateless"
         self._refusal = _REFUSAL if spec.eras == "session" else b""
         self._loggers: set[Answer] = set()
+        self._mirrors = Mirrors()
 
     async def post(self, exchange: Exchange, envelope: Envelope) -> None:
         """One message. Raises Unavailable where no child could be asked."""
@@ -69,12 +74,16 @@ class Stateless:
             exchange.respond(400, JSON, words)
             return
         link = await self._ready_link()
-        if link is None:
-            code = error_code(self._refusal)
-            exchange.respond(status_of(code), JSON, splice(self._refusal, id=envelope.id))
+        if link is None or envelope.method == "initialize":  # some accept it, and change their era
+            refusal = _REFUSAL if link is not None else self._refusal
+            _refuse(exchange, splice(refusal, id=envelope.id))
+            return
+        if envelope.method == "tools/call" and await self._contradicts(link, exchange, envelope):
             return
         answer = Answer(exchange, envelope.id, self._clock.monotonic(), stateless=True)
         answer.lasting = envelope.method == LISTEN
+        if envelope.method == "tools/list":
+            answer.heed = self._mirrors.learn
         if answer.gone:
             return
         answer.on_leave = lambda: self._cancel(link, answer)
@@ -91,6 +100,18 @@ class Stateless:
         number = link.number_of(answer)
         if number is not None:
             link.cancel(number)
+
+    async def _contradicts(self, link: Link, exchange: Exchange, envelope: Envelope) -> bool:
+        """Whether a call's headers contradict its arguments; it is refused then."""
+
+        async def ask(params: dict[str, Any]) -> bytes:
+            return await link.ask("tools/list", params | {"_meta": _meta()}, LISTING)
+
+        complaint = await self._mirrors.complaint(exchange.request, envelope, ask)
+        if complaint is None:
+            return False
+        _refuse(exchange, failure(envelope.id, HEADER_MISMATCH, complaint))
+        return True
 
     # -- which child ------------------------------------------------------------------------
 
@@ -118,14 +139,9 @@ class Stateless:
 
     async def _speaks(self, link: Link, kept: bool) -> bool:
         """Whether a fresh child knows the era; one that does not is put back or ended."""
-        meta = {
-            "io.modelcontextprotocol/protocolVersion": STATELESS.decode(),
-            "io.modelcontextprotocol/clientInfo": introduction(),
-            "io.modelcontextprotocol/clientCapabilities": {},
-        }
         link.trial = True
         try:
-            reply = await link.ask("server/discover", {"_meta": meta}, PROBE)
+            reply = await link.ask("server/discover", {"_meta": _meta()}, PROBE)
         except Unavailable as silent:
             if silent.reason == "ChildExited":
                 self._refusal = _REFUSAL
@@ -180,3 +196,17 @@ class Stateless:
             call.cut()
         else:
             call.put(line)
+
+
+def _meta() -> dict[str, Any]:
+    """What a request of ours says of us."""
+    return {
+        "io.modelcontextprotocol/protocolVersion": STATELESS.decode(),
+        "io.modelcontextprotocol/clientInfo": introduction(),
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+
+
+def _refuse(exchange: Exchange, refusal: bytes) -> None:
+    """Answers with an error, under the status that it has in this era."""
+    exchange.respond(status_of(error_code(refusal)), JSON, refusal)

@@ -154,7 +154,7 @@ class Stream:
 class Answer(Stream):
     """The answer to one JSON-RPC request, with what the server says before it."""
 
-    __slots__ = ("asked", "code", "headers", "id", "lasting", "owner", "stateless", "token")
+    __slots__ = ("asked", "code", "headers", "heed", "id", "lasting", "owner", "stateless", "token")
 
     def __init__(self, exchange: Exchange, id: bytes, now: float, *, stateless: bool) -> None:
         """`id` is the raw id that the client gave."""
@@ -172,11 +172,15 @@ class Answer(Stream):
         """Whether it may stay open for ever: a subscription."""
         self.headers: Headers = ()
         """Sent along, whichever form the answer takes."""
+        self.heed: Callable[[bytes], object] | None = None
+        """Is shown the reply."""
 
     def answer(self, reply: bytes) -> None:
         """The reply came, and ends the stream."""
         if b'"error"' in reply:
             self.code = error_code(reply)
+        if self.heed is not None:
+            self.heed(reply)
         self.put(reply)
         self.end()
 
