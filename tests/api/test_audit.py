@@ -82,3 +82,8 @@ def test_who_it_was_is_what_the_kernel_says() -> None:
 
     assert who(request(peer_uid=1000)) == Identity("unix", "uid:1000")
     assert who(request()) == ANONYMOUS
+
+
+def test_who_came_with_a_token_is_told_by_it() -> None:
+    named = Identity("token", "token:0123abcd")
+    assert who(Request({"type": "http", "headers": [], "state": {"caller": named}})) == named

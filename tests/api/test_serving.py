@@ -7,6 +7,7 @@ import http.client
 import os
 import signal
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -21,9 +22,12 @@ from starlette.routing import Route
 from support.surface import PATIENCE, Served, served
 
 from mooring.api import serving
-from mooring.api.serving import peer_uid, serve
+from mooring.api.certificate import Certificates
+from mooring.api.serving import Lock, peer_uid, serve
+from mooring.api.token import TokenFile
 from mooring.cli.client import Api
 from mooring.cli.failures import Failure
+from mooring.clock import SystemClock
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -196,5 +200,89 @@ def test_a_caller_waits_while_there_is_no_room(
             await reader.read()
             writer.close()
             await writer.wait_closed()
+
+    run(story())
+
+
+def test_a_head_without_end_is_refused(api: Served) -> None:
+    with api.connection() as connection:
+        assert connection.sock is not None
+        connection.sock.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n")
+        with contextlib.suppress(OSError):
+            for _ in range(40):
+                connection.sock.sendall(b"x-filler: %b\r\n" % (b"y" * 4000))
+        assert connection.sock.recv(1000).startswith(b"HTTP/1.1 431 ")
+
+
+def test_a_large_body_is_no_large_head(api: Served) -> None:
+    document = b'{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "stringData": {'
+    document += b'"k": "%b"}}' % (b"x" * 200_000)
+    made = api.ask("POST", "/api/v1/namespaces/default/secrets", document)
+    assert made.status == 201
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HT", b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\nGET"])
+def test_a_head_that_does_not_come_is_given_up(
+    api: Served, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr(serving, "HEAD_SECONDS", 0.1)
+    with api.connection() as connection:
+        assert connection.sock is not None
+        connection.sock.sendall(sent)
+        said = b""
+        while more := connection.sock.recv(1000):
+            said += more
+        assert said.endswith(b"ok") == (b"healthz" in sent)
+
+
+@contextlib.asynccontextmanager
+async def locked(tmp_path: Path) -> Any:
+    """An app behind TLS and a token: its port, and what clients need."""
+    certificates = Certificates(tmp_path, SystemClock())
+    token = TokenFile(tmp_path / "api.token")
+    slow = Slow()
+    slow.release.set()
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    client = ssl.create_default_context(cadata=certificates.authority().decode())
+    async with asyncio.TaskGroup() as tasks:
+        lock = Lock(certificates.context(), token)
+        task = tasks.create_task(serve(slow.app, listener, lock=lock))
+        yield port, client, token
+        task.cancel()
+
+
+async def asked(port: int, client: ssl.SSLContext, token: str) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client)
+    head = f"GET / HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n"
+    writer.write(head.encode() + b"connection: close\r\n\r\n")
+    said = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return said
+
+
+def test_a_locked_door_opens_to_the_token_over_tls(tmp_path: Path, run: Run) -> None:
+    async def story() -> None:
+        async with locked(tmp_path) as (port, client, token):
+            assert (await asked(port, client, token.text())).endswith(b"at last")
+            assert (await asked(port, client, "wrong")).startswith(b"HTTP/1.1 401 ")
+
+    run(story())
+
+
+def test_whoever_speaks_no_tls_gets_nothing_and_disturbs_nobody(tmp_path: Path, run: Run) -> None:
+    async def story() -> None:
+        async with locked(tmp_path) as (port, client, token):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            assert b"HTTP" not in await reader.read()
+            writer.close()
+            silent = await asyncio.open_connection("127.0.0.1", port)
+            assert (await asked(port, client, token.text())).endswith(b"at last")
+            silent[1].close()
+            for each in (writer, silent[1]):
+                with contextlib.suppress(OSError):
+                    await each.wait_closed()
 
     run(story())

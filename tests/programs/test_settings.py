@@ -46,6 +46,16 @@ def test_an_address_is_understood(listen: str, address: tuple[str, int]) -> None
     assert Settings(listen=listen).address == address
 
 
+def test_the_api_listens_on_loopback_or_nowhere() -> None:
+    assert Settings().api_address == ("127.0.0.1", 8471)
+    assert Settings(api_listen="[::1]:9").api_address == ("::1", 9)
+    assert Settings(api_listen="off").api_address is None
+    with pytest.raises(Invalid, match=r"--api-listen .*only loopback"):
+        _ = Settings(api_listen="0.0.0.0:1").api_address
+    with pytest.raises(Invalid, match="expected HOST:PORT"):
+        _ = Settings(api_listen="on").api_address
+
+
 def test_the_keepers_patience_is_a_number() -> None:
     with pytest.raises(Invalid, match="MOORING_KEEPER_ALONE_SECONDS"):
         load({}, {"MOORING_KEEPER_ALONE_SECONDS": "soon"})

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mooring.errors import Denied, Invalid, Unavailable
-from mooring.sessions.keys import load_or_make
+from mooring.sessions.keys import load_or_make, read_or_make, replace
 
 
 def test_a_key_is_made_once_and_kept(tmp_path: Path) -> None:
@@ -80,3 +80,14 @@ def test_a_key_of_another_size_is_refused_and_left_alone(tmp_path: Path, size: i
 def test_a_directory_that_is_not_there_is_said_in_words(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=r"key file .*nowhere/key: No such file"):
         load_or_make(tmp_path / "nowhere" / "key")
+
+
+def test_another_content_takes_the_place_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    assert read_or_make(path, lambda: b"one", 100) == b"one"
+    replace(path, b"two")
+    assert read_or_make(path, lambda: b"three", 100) == b"two"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [entry.name for entry in tmp_path.iterdir()] == ["token"]
+    with pytest.raises(Unavailable, match="nowhere"):
+        replace(tmp_path / "nowhere" / "token", b"x")

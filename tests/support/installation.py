@@ -73,6 +73,7 @@ class Mooring:
             "PATH": f"{BIN}:{os.environ['PATH']}",
             "MOORING_DATA": str(self.home / "data"),
             "MOORING_LISTEN": f"127.0.0.1:{self.port}",
+            "MOORING_API_LISTEN": "127.0.0.1:0",
             "XDG_RUNTIME_DIR": str(self.home / "run"),
             "NO_COLOR": "1",
             **self.more,

@@ -24,6 +24,7 @@ from mooring.stores.memory import MemoryStore
 
 T = TypeVar("T")
 BASE = "http://127.0.0.1:8470"
+DOOR = "https://127.0.0.1:8471"
 PATIENCE = 10.0
 
 
@@ -58,6 +59,9 @@ class Script:
 
     def endpoints(self) -> str:
         return BASE
+
+    def door(self) -> str:
+        return DOOR
 
 
 @dataclass

@@ -17,7 +17,10 @@ UNIX = "unix"
 
 
 def who(request: Request) -> Identity:
-    """Who sent this request, as far as the connection tells."""
+    """Who sent this request: by their token, or as far as the connection tells."""
+    caller: Identity | None = getattr(request.state, "caller", None)
+    if caller is not None:
+        return caller
     uid: int | None = getattr(request.state, "peer_uid", None)
     return ANONYMOUS if uid is None else Identity(UNIX, f"uid:{uid}")
 

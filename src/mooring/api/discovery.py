@@ -69,11 +69,17 @@ def kinds(path: str) -> Document:
     }
 
 
-def release(endpoints: str) -> Document:
-    """`/version`, with where clients find the servers."""
+def release(endpoints: str, door: str) -> Document:
+    """`/version`, with where clients find the servers, and this API."""
     mine = version("mooring")
     major, minor, _ = mine.split(".", 2)
-    return {"major": major, "minor": minor, "gitVersion": f"v{mine}", "endpoints": endpoints}
+    return {
+        "major": major,
+        "minor": minor,
+        "gitVersion": f"v{mine}",
+        "endpoints": endpoints,
+        "api": door,
+    }
 
 
 def _group_of(path: str) -> str:

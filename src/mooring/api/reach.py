@@ -52,3 +52,7 @@ class Reach(Protocol):
     def endpoints(self) -> str:
         """Where clients find Mooring: `http://127.0.0.1:8470`."""
         ...
+
+    def door(self) -> str:
+        """Where this API is for clients with a token; empty where it is not."""
+        ...

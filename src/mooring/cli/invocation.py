@@ -4,11 +4,14 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from mooring.cli.client import Api
+
+if TYPE_CHECKING:
+    from mooring.programs.places import Places
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -23,10 +26,15 @@ class Invocation:
     @cached_property
     def api(self) -> Api:
         """The API of the daemon on this data directory."""
+        return Api(str(self.places.api_socket))
+
+    @cached_property
+    def places(self) -> "Places":
+        """Where things are that belong to this data directory."""
         from mooring.programs import places, settings
 
         chosen = settings.load({"data_dir": self.data_dir}, os.environ)
-        return Api(str(places.of(chosen.data_dir).api_socket))
+        return places.of(chosen.data_dir)
 
 
 def _set(name: str) -> Callable[[click.Context, click.Parameter, str | None], None]:

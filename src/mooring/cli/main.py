@@ -30,6 +30,8 @@ COMMANDS = {
     "delete": "mooring.cli.delete:delete",
     "create": "mooring.cli.create:create",
     "wait": "mooring.cli.wait:wait",
+    "kubeconfig": "mooring.cli.access:kubeconfig",
+    "token": "mooring.cli.access:token",
     "completion": "mooring.cli.completion:completion",
     "version": "mooring.cli.version:version",
     "keeper": "mooring.cli.up:keeper",

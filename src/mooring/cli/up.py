@@ -21,15 +21,22 @@ _LISTEN = click.option(
     metavar="HOST:PORT",
     help="Where MCP clients connect.  [env: MOORING_LISTEN; default: 127.0.0.1:8470]",
 )
+_API_LISTEN = click.option(
+    "--api-listen",
+    metavar="HOST:PORT",
+    help="Where kubectl connects; off: nowhere.  "
+    "[env: MOORING_API_LISTEN; default: 127.0.0.1:8471]",
+)
 _FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
 @click.command()
 @click.argument("file", required=False, metavar="[FILE]")
 @_LISTEN
+@_API_LISTEN
 @everywhere
 @pass_invocation
-def up(invocation: Invocation, file: str | None, listen: str | None) -> int:
+def up(invocation: Invocation, file: str | None, listen: str | None, api_listen: str | None) -> int:
     """Start everything in the foreground, declare FILE, and say how to reach it.
 
     Ctrl-C lets requests under way finish, then stops every server.
@@ -41,7 +48,7 @@ def up(invocation: Invocation, file: str | None, listen: str | None) -> int:
     from mooring.cli.progress import read_manifest
     from mooring.programs import daemon, places
 
-    settings = _settings(invocation, listen)
+    settings = _settings(invocation, listen, api_listen)
     manifest = read_manifest(file) if file else None
     kept = places.of(settings.data_dir)
     places.prepare(kept)
@@ -93,9 +100,10 @@ class _Log:
 
 @click.command()
 @_LISTEN
+@_API_LISTEN
 @everywhere
 @pass_invocation
-def serve(invocation: Invocation, listen: str | None) -> int:
+def serve(invocation: Invocation, listen: str | None, api_listen: str | None) -> int:
     """Run as a service: stopping it leaves the servers running for the next one.
 
     \b
@@ -104,7 +112,7 @@ def serve(invocation: Invocation, listen: str | None) -> int:
     """
     from mooring.programs import daemon
 
-    settings = _settings(invocation, listen)
+    settings = _settings(invocation, listen, api_listen)
     _log_to(logging.StreamHandler())
 
     daemon.run(settings, _Log(), keeps=True)
@@ -118,7 +126,7 @@ def down(invocation: Invocation) -> None:
     """Stop everything that belongs to a data directory: daemon, keeper, servers."""
     from mooring.programs import down as program
 
-    settings = _settings(invocation, None)
+    settings = _settings(invocation)
     stopped = program.run(settings)
     click.echo("Stopped." if stopped else f"Nothing runs on {settings.data_dir}.", err=True)
 
@@ -134,10 +142,12 @@ def keeper(arguments: tuple[str, ...]) -> None:
     os.execv(sys.executable, command)
 
 
-def _settings(invocation: Invocation, listen: str | None) -> "Settings":
+def _settings(
+    invocation: Invocation, listen: str | None = None, api_listen: str | None = None
+) -> "Settings":
     from mooring.programs import settings
 
-    given = {"data_dir": invocation.data_dir, "listen": listen}
+    given = {"data_dir": invocation.data_dir, "listen": listen, "api_listen": api_listen}
     return settings.load(given, os.environ)
 
 

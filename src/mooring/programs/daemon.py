@@ -30,6 +30,7 @@ from mooring.core.keeping import KeeperState
 from mooring.core.ports import ObjectStore
 from mooring.gateway.call import refusal
 from mooring.gateway.gateway import Gateway
+from mooring.programs.door import Door, opened
 from mooring.programs.ending import end_keeper
 from mooring.programs.places import Lock, Places, of, prepare
 from mooring.programs.questions import Questions, greet
@@ -60,6 +61,16 @@ class Ready:
     base: str
     """Where clients find it: `http://127.0.0.1:8470`."""
     keeper: KeeperState
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """Where callers come in, beside the Unix socket."""
+
+    base: str
+    """The MCP endpoints."""
+    door: Door | None
+    """The API for those who have the token."""
 
 
 class Ending:
@@ -114,22 +125,26 @@ async def _live(settings: Settings, places: Places, keeps: bool, audience: Audie
         loop.add_signal_handler(number, ending.ask)
     host, port = settings.address
     clock = SystemClock()
-    async with _pool() as pool:
-        keeper = KeeperClient(pool, places.keeper_socket)
-        options = ("--alone-seconds", settings.keeper_alone_seconds)
-        start = KeeperStart(keeper, places.logs / "keeper.log", os.environ, clock, options)
-        key = load_or_make(places.keys / "secrets.key")
-        async with open_sqlite(places.database, key, clock) as store:
-            state = await start.ensure()
-            try:
-                listener = await keeper.listener(host, port)
-                base = _base(host, listener)
-                daemon = _Daemon(settings, places, store, pool, clock, base)
-                ready = partial(audience.ready, Ready(base, state), partial(_soon, loop, ending))
-                await daemon.live(start, keeper, listener, ending, ready)
-            finally:
-                if not keeps:
-                    await end_keeper(keeper, clock)
+    with opened(settings.api_address, places, clock) as door:
+        async with _pool() as pool:
+            keeper = KeeperClient(pool, places.keeper_socket)
+            options = ("--alone-seconds", settings.keeper_alone_seconds)
+            start = KeeperStart(keeper, places.logs / "keeper.log", os.environ, clock, options)
+            key = load_or_make(places.keys / "secrets.key")
+            async with open_sqlite(places.database, key, clock) as store:
+                state = await start.ensure()
+                try:
+                    listener = await keeper.listener(host, port)
+                    base = _base(host, listener)
+                    front = Front(base, door)
+                    daemon = _Daemon(settings, places, store, pool, clock, front)
+                    ready = partial(
+                        audience.ready, Ready(base, state), partial(_soon, loop, ending)
+                    )
+                    await daemon.live(start, keeper, listener, ending, ready)
+                finally:
+                    if not keeps:
+                        await end_keeper(keeper, clock)
 
 
 def _soon(loop: asyncio.AbstractEventLoop, ending: Ending) -> None:
@@ -160,19 +175,22 @@ class _Daemon:
         store: ObjectStore,
         pool: Pool,
         clock: Clock,
-        base: str,
+        front: Front,
     ) -> None:
         self._places = places
         self._store = store
         self._pool = pool
         self._clock = clock
-        self._base = base
+        self._base = base = front.base
+        self._door = front.door
         port = int(base.rpartition(":")[2])
         ours = authorities(port, _listed(settings.allowed_hosts), _listed(settings.allowed_origins))
         sealer = Sealer(load_or_make(places.keys / "sessions.key"))
         self._gateway = Gateway(store, pool, sealer, clock, ours)
         self._server = HttpServer(self._gateway.handle, refusal=refusal)
-        self._api = make_app(store, Questions(pool, LogReader(places.logs, clock), base), clock)
+        door = front.door.url if front.door else ""
+        questions = Questions(pool, LogReader(places.logs, clock), base, door)
+        self._api = make_app(store, questions, clock)
 
     async def live(
         self,
@@ -209,6 +227,8 @@ class _Daemon:
                 tasks.create_task(controllers.run(), name="controllers"),
                 tasks.create_task(self._serve_api(), name="api"),
             ]
+            if self._door is not None:
+                work.append(tasks.create_task(self._door.serve(self._api), name="api door"))
             gateway = tasks.create_task(self._gateway.run(), name="gateway")
             await self._gateway.loaded.wait()
             await self._server.listen(listener)

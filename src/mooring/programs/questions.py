@@ -30,12 +30,13 @@ async def greet(pool: Pool, address: str, server: MCPServer, seconds: float) -> 
 
 
 class Questions:
-    """Satisfies `mooring.api.reach.Reach` for a gateway at `base`."""
+    """Satisfies `mooring.api.reach.Reach` for a gateway at `base`, an API at `door`."""
 
-    def __init__(self, pool: Pool, logs: LogReader, base: str) -> None:
+    def __init__(self, pool: Pool, logs: LogReader, base: str, door: str) -> None:
         self._pool = pool
         self._logs = logs
         self._base = base
+        self._door = door
 
     async def tools(self, ref: Ref) -> Sequence[Mapping[str, Any]]:
         """The tools of a server."""
@@ -63,6 +64,10 @@ class Questions:
     def endpoints(self) -> str:
         """Where clients find Mooring."""
         return self._base
+
+    def door(self) -> str:
+        """Where the API is for clients with a token."""
+        return self._door
 
     def _client(self, ref: Ref) -> McpClient:
         return McpClient(self._pool, parse(self._base + paths_of(ref)[0]))

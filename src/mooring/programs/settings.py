@@ -37,6 +37,11 @@ class Settings:
         "Address of the MCP endpoints, `HOST:PORT`; loopback only.",
         "127.0.0.1:8470",
     )
+    api_listen: str = _setting(
+        "MOORING_API_LISTEN",
+        "Address of the API for kubectl, `HOST:PORT`; loopback only; `off`: there is none.",
+        "127.0.0.1:8471",
+    )
     allowed_hosts: str = _setting(
         "MOORING_ALLOWED_HOSTS",
         "Further authorities (`HOST` or `HOST:PORT`, separated by commas) that a request's Host "
@@ -57,17 +62,29 @@ class Settings:
     @property
     def address(self) -> tuple[str, int]:
         """Host and port of `listen`; raises Invalid in words."""
-        host, _, port = self.listen.rpartition(":")
-        host = host.strip("[]") or "127.0.0.1"
-        if not port.isdigit() or int(port) > 65535:
-            raise Invalid("Invalid", f"--listen {self.listen!r}: expected HOST:PORT")
-        if host not in ("127.0.0.1", "::1", "localhost"):
-            raise Invalid(
-                "Invalid",
-                f"--listen {self.listen!r}: only loopback addresses are served, because nothing "
-                "asks callers who they are. Fix: use 127.0.0.1, ::1 or localhost",
-            )
-        return ("127.0.0.1" if host == "localhost" else host), int(port)
+        return _address("--listen", self.listen, "because nothing asks callers who they are")
+
+    @property
+    def api_address(self) -> tuple[str, int] | None:
+        """Host and port of `api_listen`, None where it is off; raises Invalid in words."""
+        if self.api_listen == "off":
+            return None
+        why = "because the API can start programs"
+        return _address("--api-listen", self.api_listen, why)
+
+
+def _address(option: str, text: str, why: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    host = host.strip("[]") or "127.0.0.1"
+    if not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise Invalid("Invalid", f"{option} {text!r}: expected HOST:PORT")
+    if host not in ("127.0.0.1", "::1", "localhost"):
+        raise Invalid(
+            "Invalid",
+            f"{option} {text!r}: only loopback addresses are served, {why}. "
+            "Fix: use 127.0.0.1, ::1 or localhost",
+        )
+    return ("127.0.0.1" if host == "localhost" else host), int(port)
 
 
 def load(given: Mapping[str, str | None], environ: Mapping[str, str]) -> Settings:

@@ -8,6 +8,7 @@ import os
 import secrets
 import stat
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from mooring.errors import Denied, Invalid, Unavailable
@@ -20,11 +21,20 @@ def load_or_make(path: Path, size: int = 32) -> bytes:
     is a symbolic link, belongs to somebody else, or is open to others; Invalid for one of
     another size; Unavailable "StoreUnavailable" where it cannot be read or written.
     """
+    key = read_or_make(path, lambda: secrets.token_bytes(size), size)
+    if len(key) != size:
+        message = f"key file {path}: expected {size} bytes; restore it, or remove it (open "
+        raise Invalid("Invalid", message + "sessions are then lost)")
+    return key
+
+
+def read_or_make(path: Path, make: Callable[[], bytes], limit: int) -> bytes:
+    """What a file of ours holds, up to one byte past the limit; made where there is none."""
     try:
-        found = _read(path, size)
+        found = _read(path, limit)
         if found is None:
-            _make(path, secrets.token_bytes(size))
-            found = _read(path, size)
+            _make(path, make())
+            found = _read(path, limit)
     except OSError as error:
         raise Unavailable("StoreUnavailable", f"key file {path}: {error.strerror}") from error
     if found is None:
@@ -32,7 +42,17 @@ def load_or_make(path: Path, size: int = 32) -> bytes:
     return found
 
 
-def _read(path: Path, size: int) -> bytes | None:
+def replace(path: Path, content: bytes) -> None:
+    """Puts another content (mode 0600) in the place of a file, complete or not at all."""
+    try:
+        made = _written(path, content)
+        os.replace(made, path)
+        _sync_directory(path.parent)
+    except OSError as error:
+        raise Unavailable("StoreUnavailable", f"key file {path}: {error.strerror}") from error
+
+
+def _read(path: Path, limit: int) -> bytes | None:
     try:
         found = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -43,13 +63,9 @@ def _read(path: Path, size: int) -> bytes | None:
         raise
     try:
         _inspect(path, os.fstat(found))
-        key = os.read(found, size + 1)
+        return os.read(found, limit + 1)
     finally:
         os.close(found)
-    if len(key) != size:
-        message = f"key file {path}: expected {size} bytes; restore it, or remove it (open "
-        raise Invalid("Invalid", message + "sessions are then lost)")
-    return key
 
 
 def _inspect(path: Path, seen: os.stat_result) -> None:
@@ -63,18 +79,24 @@ def _inspect(path: Path, seen: os.stat_result) -> None:
 
 def _make(path: Path, key: bytes) -> None:
     """Complete or not at all, and never over an existing file."""
-    handle, made = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 0600
+    made = _written(path, key)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(key)
-            file.flush()
-            os.fsync(file.fileno())
         os.link(made, path)
         _sync_directory(path.parent)
     except FileExistsError:
         return  # somebody else was faster: theirs counts
     finally:
         os.unlink(made)
+
+
+def _written(path: Path, content: bytes) -> str:
+    """A new file beside a path, complete."""
+    handle, made = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 0600
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    return made
 
 
 def _sync_directory(path: Path) -> None:

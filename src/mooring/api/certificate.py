@@ -1,0 +1,174 @@
+"""The certificate of the TLS door, of our own making.
+
+An authority of ours (ten years, good for loopback names only) signs the certificate that the
+door shows (a year). Clients are given the authority, so that a renewed certificate needs no
+new kubeconfig. Both are files of ours that hold the private key as well.
+"""
+
+import ssl
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from mooring.clock import Clock
+from mooring.errors import Invalid
+from mooring.sessions.keys import read_or_make, replace
+
+LIFETIME = timedelta(days=365)
+"""Of the certificate that the door shows."""
+AUTHORITY_LIFETIME = timedelta(days=3650)
+RENEWED_BEFORE = timedelta(days=30)
+"""So long before its end a certificate is made anew."""
+LIMIT = 64 * 1024
+
+NAMES = ("localhost",)
+ADDRESSES = ("127.0.0.1", "::1")
+
+_SKEW = timedelta(hours=1)
+"""By how much a client's clock may be behind ours."""
+
+
+class Certificates:
+    """The authority and the certificate in a directory, made on first use."""
+
+    def __init__(self, directory: Path, clock: Clock) -> None:
+        self.authority_file = directory / "api-authority.pem"
+        self.file = directory / "api.pem"
+        self._clock = clock
+
+    def authority(self) -> bytes:
+        """The authority's certificate, PEM, without its key."""
+        certificate, _ = self._authority()
+        return certificate.public_bytes(serialization.Encoding.PEM)
+
+    def context(self) -> ssl.SSLContext:
+        """What a server needs to show the certificate."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["http/1.1"])
+        self.show(context)
+        return context
+
+    def show(self, context: ssl.SSLContext) -> None:
+        """Makes new connections of a context see the present certificate, renewed if need be."""
+        authority, key = self._authority()
+
+        def signed() -> bytes:
+            return _signed(authority, key, self._clock.now())
+
+        found, _ = self._kept(self.file, signed)
+        try:
+            found.verify_directly_issued_by(authority)
+        except (ValueError, TypeError, InvalidSignature):
+            replace(self.file, signed())
+        context.load_cert_chain(self.file)
+
+    def _authority(self) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+        return self._kept(self.authority_file, lambda: _authority(self._clock.now()))
+
+    def _kept(
+        self, path: Path, make: Callable[[], bytes]
+    ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+        found = _parsed(path, read_or_make(path, make, LIMIT))
+        if found[0].not_valid_after_utc - self._clock.now() > RENEWED_BEFORE:
+            return found
+        replace(path, make())
+        return _parsed(path, read_or_make(path, make, LIMIT))
+
+
+def _parsed(path: Path, content: bytes) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    try:
+        certificate = x509.load_pem_x509_certificate(content)
+        key = serialization.load_pem_private_key(content, None)
+    except ValueError:
+        key = None
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        fix = f"key file {path}: holds no certificate with its key. Fix: remove it"
+        raise Invalid("Invalid", f"{fix}, and another is made")
+    return certificate, key
+
+
+def _authority(now: datetime) -> bytes:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Mooring on this machine")])
+    only_us = x509.NameConstraints(
+        [*map(x509.DNSName, NAMES), *(x509.IPAddress(ip_network(each)) for each in ADDRESSES)], None
+    )
+    made = (
+        _begun(name, name, key, now, AUTHORITY_LIFETIME)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(signs_certificates=True), critical=True)
+        .add_extension(only_us, critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return _pem(made, key)
+
+
+def _signed(
+    authority: x509.Certificate, signer: ec.EllipticCurvePrivateKey, now: datetime
+) -> bytes:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Mooring")])
+    ours = x509.SubjectAlternativeName(
+        [*map(x509.DNSName, NAMES), *(x509.IPAddress(ip_address(each)) for each in ADDRESSES)]
+    )
+    of_authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
+    made = (
+        _begun(name, authority.subject, key, now, LIFETIME)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(ours, critical=False)
+        .add_extension(of_authority, critical=False)
+        .sign(signer, hashes.SHA256())
+    )
+    return _pem(made, key)
+
+
+def _begun(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    now: datetime,
+    lifetime: timedelta,
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _SKEW)
+        .not_valid_after(now + lifetime)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _pem(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> bytes:
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM) + private
