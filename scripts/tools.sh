@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Installs, into the directory given, the foreign clients that the tests use:
-# the previous line of the official Python SDK, and the MCP Inspector with a Node that runs it.
+# Installs, into the directory given, the foreign clients that the tests use: the previous line of
+# the official Python SDK, the MCP Inspector, the official conformance suite, and a Node that runs
+# the latter two.
 set -euo pipefail
 into=$(mkdir -p "$1" && cd "$1" && pwd)
 [ -x "$into/sdk1/bin/python" ] || python3 -m venv "$into/sdk1"
 "$into/sdk1/bin/python" -m pip install --quiet 'mcp==1.30.0'
 cd "$into"
 [ -f package.json ] || echo '{"name": "tools", "private": true}' > package.json
-npm install --silent --no-audit --no-fund node@24 @modelcontextprotocol/inspector@2.12.0
+npm install --silent --no-audit --no-fund node@24 @modelcontextprotocol/inspector@2.12.0 \
+    @modelcontextprotocol/conformance@0.2.0-alpha.12
