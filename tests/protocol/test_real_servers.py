@@ -1,0 +1,173 @@
+"""Servers that people use, installed from PyPI and npm by one manifest, each called once.
+
+With the official client, which finds out the era by itself, and as a client that only knows
+sessions.
+"""
+
+import asyncio
+import json
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from mcp import Client
+from support.installation import Mooring
+
+pytestmark = pytest.mark.process
+INSTALLED = 240
+"""Seconds for all of them to be installed and ready, on a slow network."""
+
+
+@dataclass
+class Real:
+    """A server, and one call of it: `DIR` stands for a directory, `URL` for a page."""
+
+    source: dict[str, Any]
+    tool: str
+    arguments: dict[str, Any]
+    expected: str
+    args: list[str] = field(default_factory=list)
+    env: list[dict[str, str]] = field(default_factory=list)
+    stateless: bool = False
+
+
+SERVERS = {
+    "time": Real(
+        {"pypi": "mcp-server-time"}, "get_current_time", {"timezone": "UTC"}, '"UTC"',
+        stateless=True,
+    ),
+    "git": Real(
+        {"pypi": "mcp-server-git"}, "git_log", {"repo_path": "DIR"}, "the first of all",
+        ["--repository", "DIR"], stateless=True,
+    ),
+    "fetch": Real(
+        {"pypi": "mcp-server-fetch"}, "fetch", {"url": "URL", "raw": True}, "ahoy from the page",
+        ["--ignore-robots-txt", "--allow-private-ips"], stateless=True,
+    ),
+    "sqlite": Real(
+        {"pypi": "mcp-server-sqlite", "with": ["mcp<2"]}, "list_tables", {}, "[]",
+        ["--db-path", "DIR/t.db"],
+    ),
+    "everything": Real(
+        {"npm": "@modelcontextprotocol/server-everything"}, "echo", {"message": "ahoy"}, "ahoy",
+    ),
+    "memory": Real(
+        {"npm": "@modelcontextprotocol/server-memory"}, "read_graph", {}, "entities",
+        env=[{"name": "MEMORY_FILE_PATH", "value": "DIR/memory.json"}],
+    ),
+    "filesystem": Real(
+        {"npm": "@modelcontextprotocol/server-filesystem"}, "read_text_file",
+        {"path": "DIR/note.txt"}, "ahoy from the file", ["DIR"],
+    ),
+    "thinking": Real(
+        {"npm": "@modelcontextprotocol/server-sequential-thinking"}, "sequentialthinking",
+        {"thought": "one", "nextThoughtNeeded": False, "thoughtNumber": 1, "totalThoughts": 1},
+        "thoughtHistoryLength",
+    ),
+}  # fmt: skip
+
+
+class Page(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        body = b"<html><body><p>ahoy from the page</p></body></html>"
+        self.send_response(200)
+        self.send_header("content-type", "text/html")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with one commit and one file."""
+    found = tmp_path_factory.mktemp("repository")
+    (found / "note.txt").write_text("ahoy from the file")
+    for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "the first of all"]):
+        told = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com", *command]
+        subprocess.run(told, cwd=found, check=True, timeout=20)
+    return found
+
+
+@pytest.fixture(scope="module")
+def mooring(tmp_path_factory: pytest.TempPathFactory, directory: Path) -> Iterator[Mooring]:
+    installation = Mooring(tmp_path_factory.mktemp("real"))
+    manifest = [
+        {
+            "apiVersion": "mooring.dev/v1alpha1",
+            "kind": "MCPServer",
+            "metadata": {"name": name},
+            "spec": {
+                "source": real.source,
+                "args": real.args,
+                "env": real.env,
+                "isolation": "session" if "npm" in real.source else "shared",
+            },
+        }
+        for name, real in SERVERS.items()
+    ]
+    text = "\n---\n".join(map(json.dumps, manifest)).replace("DIR", str(directory))
+    installation.start("serve")
+    try:
+        installation.wait_for_api()
+        installation.apply(text)
+        for name in SERVERS:
+            installation.ready(name, INSTALLED)
+        yield installation
+    finally:
+        installation.end()
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+@pytest.mark.parametrize("name", SERVERS)
+def test_it_is_called(
+    run: Any,
+    mooring: Mooring,
+    directory: Path,
+    page: str,
+    name: str,
+    mode: Literal["auto", "legacy"],
+) -> None:
+    real = SERVERS[name]
+    given = json.dumps(real.arguments).replace("DIR", str(directory)).replace("URL", page)
+
+    async def story() -> None:
+        async with Client(mooring.url(name), mode=mode) as client:
+            stateless = real.stateless and mode == "auto"
+            assert (client.session.protocol_version == "2026-07-28") == stateless
+            assert real.tool in {tool.name for tool in (await client.list_tools()).tools}
+            result = await client.call_tool(real.tool, json.loads(given))
+            assert not result.is_error, result
+            assert real.expected in "".join(c.text for c in result.content)
+
+    run(story())
+
+
+def test_many_of_them_answer_at_once(run: Any, mooring: Mooring, directory: Path) -> None:
+    async def one(name: str) -> None:
+        async with Client(mooring.url(name)) as client:
+            real = SERVERS[name]
+            given = json.dumps(real.arguments).replace("DIR", str(directory))
+            assert not (await client.call_tool(real.tool, json.loads(given))).is_error
+
+    async def story() -> None:
+        await asyncio.gather(*(one(name) for name in SERVERS if name != "fetch"))
+
+    run(story())
