@@ -148,15 +148,16 @@ class Answered:
 class Raw:
     """A client of one endpoint that sends what it is given."""
 
-    def __init__(self, url: str, *, stateless: bool = False) -> None:
+    def __init__(self, url: str, *, stateless: bool = False, seconds: float = PATIENCE) -> None:
         parts = urlsplit(url)
+        self._seconds = seconds
         self._authority, self._path = parts.netloc, parts.path
         self._stateless = stateless
         self.session = ""
 
     def begin(self, body: bytes, method: str = "POST", **more: str) -> http.client.HTTPResponse:
         """Sends one request on a connection of its own; its answer is to be read by the caller."""
-        connection = http.client.HTTPConnection(self._authority, timeout=PATIENCE)
+        connection = http.client.HTTPConnection(self._authority, timeout=self._seconds)
         headers = {"accept": "application/json, text/event-stream", "connection": "close"}
         if method == "POST":
             headers["content-type"] = "application/json"
