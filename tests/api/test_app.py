@@ -24,7 +24,7 @@ def test_an_unknown_path_is_not_found(api: Served, path: str) -> None:
     [
         ("DELETE", SERVERS),
         ("POST", "/apis/mooring.dev/v1alpha1/mcpservers"),
-        ("PUT", f"{SERVERS}/time/status"),
+        ("DELETE", f"{SERVERS}/time/status"),
         ("POST", "/api/v1/namespaces/default/events"),
         ("DELETE", "/api/v1/namespaces/default/events/x"),
         ("DELETE", "/apis/view.mooring.dev/v1alpha1/namespaces/default/mcpinstances/x"),

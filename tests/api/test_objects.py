@@ -157,8 +157,8 @@ def test_a_merge_patch_may_name_the_version_it_is_for(api: Served) -> None:
 
 def test_other_patches_are_refused_in_words(api: Served) -> None:
     api.put(server())
-    kind = {"content-type": "application/json-patch+json"}
-    answer = api.ask("PATCH", f"{SERVERS}/time", b"[]", kind)
+    kind = {"content-type": "application/strategic-merge-patch+json"}
+    answer = api.ask("PATCH", f"{SERVERS}/time", b"{}", kind)
     assert (answer.status, answer.document["reason"]) == (415, "UnsupportedMediaType")
     assert "application/merge-patch+json" in answer.document["message"]
 
@@ -168,16 +168,17 @@ def test_an_applied_document_makes_or_replaces(api: Served) -> None:
         "apiVersion: mooring.dev/v1alpha1\nkind: MCPServer\nmetadata: {name: time}\n"
         "spec:\n  source: {pypi: mcp-server-time}\n  replicas: 2\n"
     )
-    assert api.ask("PATCH", f"{SERVERS}/time", text.encode(), APPLY).status == 201
-    again = api.ask("PATCH", f"{SERVERS}/time", text.encode(), APPLY)
+    path = f"{SERVERS}/time?fieldManager=me"
+    assert api.ask("PATCH", path, text.encode(), APPLY).status == 201
+    again = api.ask("PATCH", path, text.encode(), APPLY)
     assert again.status == 200
     assert again.document["metadata"]["generation"] == 1
     changed = text.replace("replicas: 2", "replicas: 4")
-    assert api.ask("PATCH", f"{SERVERS}/time", changed.encode(), APPLY).status == 200
+    assert api.ask("PATCH", path, changed.encode(), APPLY).status == 200
     assert api.get(TIME).spec.replicas == 4
-    wrong = api.ask("PATCH", f"{SERVERS}/time", b"kind: MCPServer\nspec: 3\n", APPLY)
+    wrong = api.ask("PATCH", path, b"kind: MCPServer\nspec: 3\n", APPLY)
     assert wrong.status == 422
-    two = api.ask("PATCH", f"{SERVERS}/time", f"{text}---\n{text}".encode(), APPLY)
+    two = api.ask("PATCH", path, f"{text}---\n{text}".encode(), APPLY)
     assert two.status == 422
 
 
@@ -200,7 +201,8 @@ def test_an_object_with_finalizers_stays_and_says_so(api: Served) -> None:
     answer = api.ask("DELETE", f"{SERVERS}/time")
     assert answer.status == 200
     assert answer.document["metadata"]["deletionTimestamp"]
-    applied = api.ask("PATCH", f"{SERVERS}/time", json.dumps(document()).encode(), APPLY)
+    declared = {"content-type": "application/yaml"}
+    applied = api.ask("PUT", f"{SERVERS}/time", json.dumps(document()).encode(), declared)
     assert applied.status == 409
     assert "is being deleted" in applied.document["message"]
     freed = patch(api, f"{SERVERS}/time", {"metadata": {"finalizers": None}})

@@ -1,12 +1,14 @@
 """How what is written meets what is stored."""
 
 from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from support.surface import secret, server
 
 from mooring.api.complaints import Refused
+from mooring.api.owners import Author
 from mooring.api.writes import TRIES, Write, Writes, parsed
 from mooring.errors import Conflict, Invalid, NotFound
 from mooring.kinds.base import Object
@@ -15,6 +17,7 @@ from mooring.stores.memory import MemoryStore
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 TIME = Ref("MCPServer", "default", "time")
+ME = Author("tester", datetime(2026, 1, 31, tzinfo=UTC))
 
 
 def wanted(ref: Ref = TIME, replicas: int = 1, **more: Any) -> Write:
@@ -22,7 +25,7 @@ def wanted(ref: Ref = TIME, replicas: int = 1, **more: Any) -> Write:
         "metadata": {"name": ref.name},
         "spec": {"source": {"pypi": "mcp-server-time"}, "replicas": replicas},
     }
-    return Write(ref, lambda _: document, **more)
+    return Write(ref, lambda _: document, ME, **more)
 
 
 def test_a_document_is_read_as_what_its_path_says() -> None:
@@ -108,7 +111,7 @@ def test_a_write_with_a_version_is_made_once(run: Run) -> None:
         document["spec"]["replicas"] = 3
         store.faster = 1
         with pytest.raises(Conflict) as caught:
-            await Writes(store).perform(Write(TIME, lambda _: document))
+            await Writes(store).perform(Write(TIME, lambda _: document, ME))
         assert caught.value.reason == "StaleVersion"
         now: Any = await store.get(TIME)
         assert now.spec.replicas == 1
@@ -122,7 +125,7 @@ def test_a_file_does_not_mind_which_version_it_was_made_from(run: Run) -> None:
         held = await store.put(server())
         document = held.document()
         await Writes(store).perform(wanted(replicas=2))
-        loose = Write(TIME, lambda _: document, creates=True, declarative=True, versioned=False)
+        loose = Write(TIME, lambda _: document, ME, creates=True, declarative=True, versioned=False)
         outcome = await Writes(store).perform(loose)
         assert outcome.verb == "configured"
         await store.delete(TIME)
@@ -145,7 +148,7 @@ def test_two_who_make_the_same_object_both_get_it(run: Run) -> None:
                     await store.put(server())
                 return planned
 
-        outcome = await Late(store).perform(Write(TIME, offered, creates=True))
+        outcome = await Late(store).perform(Write(TIME, offered, ME, creates=True))
         assert outcome.verb == "configured"
 
     run(story())
@@ -156,7 +159,7 @@ def test_values_of_a_secret_are_kept_whoever_writes(run: Run) -> None:
         store = MemoryStore()
         held = await store.put(secret(token="s3cret", user="ada"))
         document = {"metadata": {"name": "creds"}, "data": {"token": ""}}
-        outcome = await Writes(store).perform(Write(held.ref, lambda _: document))
+        outcome = await Writes(store).perform(Write(held.ref, lambda _: document, ME))
         assert dict(outcome.after.data) == {"token": held.data["token"]}  # type: ignore[attr-defined]  # a Secret
 
     run(story())

@@ -223,3 +223,13 @@ def test_what_servers_say_cannot_steer_the_terminal(api: Served, moor: Moor) -> 
     api.report(api.put(server("time")), message="\x1b[2Jgone \u202egnp", phase="Failed")
     said = moor("get", "servers", "-o", "wide")
     assert r"\x1b[2Jgone \u202egnp" in said.out
+
+
+@pytest.mark.parametrize("form", ["json", "yaml"])
+def test_whose_each_field_is_is_not_for_people(fleet: Served, moor: Moor, form: str) -> None:
+    change = b'{"spec": {"replicas": 2}}'
+    path = "/apis/mooring.dev/v1alpha1/namespaces/default/mcpservers/time"
+    merge = {"content-type": "application/merge-patch+json"}
+    changed = fleet.ask("PATCH", path, change, merge).document
+    assert fleet.ask("GET", path).document == changed
+    assert "managedFields" not in moor("get", "server", "time", "-o", form).out

@@ -73,8 +73,7 @@ def test_null_counts_as_not_given() -> None:
 def test_what_other_tools_send_along_is_dropped() -> None:
     document = server()
     document["metadata"] |= {
-        "managedFields": [{"manager": "kubectl", "operation": "Update"}],
-        "ownerReferences": [],
+        "clusterName": "x",
         "selfLink": "/apis/x",
         "uid": "u-1",
         "resourceVersion": "12",

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mooring.api.complaints import Refused
+from mooring.api.complaints import Contention, Refused
 from mooring.core.columns import columns
 from mooring.errors import MooringError
 
@@ -43,7 +43,7 @@ def status_of(error: MooringError) -> dict[str, Any]:
     """An error in the shape of Kubernetes' `Status`; `causes` names each single complaint."""
     reason = _KUBERNETES_REASONS.get(error.reason, error.reason)
     causes: Sequence[Mapping[str, Any]] = ()
-    if isinstance(error, Refused):
+    if isinstance(error, Refused | Contention):
         causes = error.causes
     elif reason != error.reason:
         causes = ({"reason": error.reason, "message": error.message},)

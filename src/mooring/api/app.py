@@ -41,14 +41,14 @@ def make_app(store: ObjectStore, reach: Reach, clock: Clock) -> Starlette:
     views = Views(store, reach, looking)
     routes = [
         *_discovery(reach),
-        *(route for exposed in EXPOSED for route in _objects(exposed, store, looking)),
+        *(route for exposed in EXPOSED for route in _objects(exposed, store, looking, clock)),
         Route(f"{VIEW_PATH}/mcpinstances", views.instances, methods=["GET"]),
         Route(INSTANCES, views.instances, methods=["GET"]),
         Route(f"{INSTANCES}/{{name}}", views.instance, methods=["GET"]),
         Route(f"{INSTANCES}/{{name}}/log", views.log, methods=["GET"]),
         Route(f"{SERVERS}/{{name}}/tools", views.tools, methods=["GET"]),
         Route(f"{SERVERS}/{{name}}/call", views.call, methods=["POST"]),
-        Route(f"{VIEW_PATH}/manifests", Manifests(store).handle, methods=["POST", "DELETE"]),
+        Route(f"{VIEW_PATH}/manifests", Manifests(store, clock).handle, methods=["POST", "DELETE"]),
     ]
     app = Starlette(
         routes=routes,
@@ -63,8 +63,8 @@ def make_app(store: ObjectStore, reach: Reach, clock: Clock) -> Starlette:
     return app
 
 
-def _objects(exposed: Exposed, store: ObjectStore, looking: Looking) -> list[Route]:
-    doors = Objects(exposed, store, looking)
+def _objects(exposed: Exposed, store: ObjectStore, looking: Looking, clock: Clock) -> list[Route]:
+    doors = Objects(exposed, store, looking, clock)
     base, plural = exposed.naming.path, exposed.naming.plural
     inside = f"{base}/namespaces/{{namespace}}/{plural}"
     many = ["GET", "POST"] if exposed.declared else ["GET"]
@@ -75,7 +75,8 @@ def _objects(exposed: Exposed, store: ObjectStore, looking: Looking) -> list[Rou
         Route(f"{inside}/{{name}}", doors.single, methods=one),
     ]
     if "status" in exposed.model.model_fields:
-        routes.append(Route(f"{inside}/{{name}}/status", doors.single, methods=["GET"]))
+        status = ["GET", "PUT", "PATCH"]
+        routes.append(Route(f"{inside}/{{name}}/status", doors.status, methods=status))
     return routes
 
 

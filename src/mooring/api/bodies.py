@@ -15,6 +15,7 @@ LIMIT = 4 * 1024 * 1024
 """Bytes that a body may have."""
 
 JSON = "application/json"
+YAML = "application/yaml"
 
 
 def media_type(request: Request) -> str:
@@ -43,21 +44,26 @@ async def text(request: Request) -> str:
         raise Invalid("BadRequest", f"the text is not UTF-8 (byte {error.start})") from None
 
 
-async def json_document(request: Request, kind: str = JSON) -> Mapping[str, Any]:
+async def json_document(request: Request) -> Mapping[str, Any]:
     """The JSON object in the body."""
+    document = await json_value(request, JSON)
+    if not isinstance(document, dict):
+        raise Invalid("BadRequest", "the body must be a JSON object")
+    return document
+
+
+async def json_value(request: Request, kind: str) -> Any:
+    """The JSON in the body, which is of this type."""
     if media_type(request) != kind:
         raise Invalid(
             "UnsupportedMediaType", f"expected {kind}, found {media_type(request) or 'nothing'}"
         )
     content = await body(request)
     try:
-        document = json.loads(content, parse_constant=_refuse)
+        return json.loads(content, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         why = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise Invalid("BadRequest", f"the body is not JSON: {why}") from None
-    if not isinstance(document, dict):
-        raise Invalid("BadRequest", "the body must be a JSON object")
-    return document
 
 
 def one_declared(content: str, namespace: str) -> Mapping[str, Any]:

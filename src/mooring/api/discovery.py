@@ -19,8 +19,8 @@ _VERBS = {
 }
 _PARTS: Mapping[str, tuple[tuple[str, str, list[str]], ...]] = {
     GROUP_PATH: (
-        ("mcpservers/status", "MCPServer", ["get"]),
-        ("mcpgroups/status", "MCPGroup", ["get"]),
+        ("mcpservers/status", "MCPServer", ["get", "patch", "update"]),
+        ("mcpgroups/status", "MCPGroup", ["get", "patch", "update"]),
     ),
     CORE_PATH: (),
     VIEW_PATH: (

@@ -21,8 +21,10 @@ from mooring.api.bodies import text
 from mooring.api.complaints import Refused
 from mooring.api.exposed import BY_KIND_EXPOSED
 from mooring.api.looking import flag
+from mooring.api.owners import Author, author
 from mooring.api.shown import shown_pair
 from mooring.api.writes import Outcome, Write, Writes, not_declared
+from mooring.clock import Clock
 from mooring.core.identity import Identity
 from mooring.core.instances import API_VERSION
 from mooring.core.ports import ObjectStore
@@ -37,8 +39,9 @@ Row = dict[str, Any]
 class Manifests:
     """The door for files."""
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, clock: Clock) -> None:
         self._store = store
+        self._clock = clock
         self._writes = Writes(store)
 
     async def handle(self, request: Request) -> Response:
@@ -48,7 +51,8 @@ class Manifests:
         if request.method == "DELETE":
             rows = [await self._delete(each.object.ref, caller, dry_run) for each in declared]
         else:
-            writes = [_write(each) for each in declared]
+            by = author(request, self._clock.now(), program="moor")
+            writes = [_write(each, by) for each in declared]
             await self._check(request, declared, writes)
             rows = [await self._apply(write, caller, dry_run) for write in writes]
         failed = any(row["outcome"] == "failed" for row in rows)
@@ -112,10 +116,10 @@ class Manifests:
         return _row(ref, "deleting" if found.metadata.finalizers else "deleted")
 
 
-def _write(declared: Declared) -> Write:
+def _write(declared: Declared, by: Author) -> Write:
     document = declared.document
     return Write(
-        declared.object.ref, lambda _: document, creates=True, declarative=True, versioned=False
+        declared.object.ref, lambda _: document, by, creates=True, declarative=True, versioned=False
     )
 
 

@@ -8,13 +8,15 @@ from starlette.responses import Response
 
 from mooring.api.answers import answer
 from mooring.api.audit import audited, who
-from mooring.api.bodies import body, json_document, media_type, one_declared, text
+from mooring.api.bodies import YAML, body, json_document, media_type, one_declared, text
 from mooring.api.exposed import Exposed
 from mooring.api.feeds import StoredFeed
 from mooring.api.looking import Looking, flag
+from mooring.api.owners import STATUS, author
+from mooring.api.patches import patching
 from mooring.api.shown import shown
 from mooring.api.writes import Outcome, Write, Writes
-from mooring.core.merge_patch import merge
+from mooring.clock import Clock
 from mooring.core.ports import ObjectStore
 from mooring.errors import Invalid
 from mooring.kinds.base import Object
@@ -22,19 +24,19 @@ from mooring.kinds.ref import Ref
 
 Document = Mapping[str, Any]
 
-MERGE_PATCH = "application/merge-patch+json"
-APPLY_PATCH = "application/apply-patch+yaml"
-
 
 class Objects:
     """The doors of one kind."""
 
-    def __init__(self, exposed: Exposed, store: ObjectStore, looking: Looking) -> None:
+    def __init__(
+        self, exposed: Exposed, store: ObjectStore, looking: Looking, clock: Clock
+    ) -> None:
         self._exposed = exposed
         self._store = store
         self._writes = Writes(store)
         self._feed = StoredFeed(store, exposed)
         self._looking = looking
+        self._clock = clock
 
     async def collection(self, request: Request) -> Response:
         """`/namespaces/NS/PLURAL`, and `/PLURAL` for all namespaces."""
@@ -63,25 +65,31 @@ class Objects:
         name = metadata.get("name") if isinstance(metadata, Mapping) else ""
         target = Ref(ref.kind, ref.namespace, str(name))
         with audited(who(request), "create", target, dry_run=dry_run):
-            made = await self._writes.create(document, ref, dry_run=dry_run)
+            by = author(request, self._clock.now())
+            made = await self._writes.create(document, ref, by, dry_run=dry_run)
         return answer(shown(made), 201)
 
-    async def _replacement(self, request: Request) -> Write:
-        document = await json_document(request)
-        return Write(self._ref(request), lambda _: document)
+    async def status(self, request: Request) -> Response:
+        """`/namespaces/NS/PLURAL/NAME/status`: the same object, of which only that is written."""
+        match request.method:
+            case "PUT":
+                return await self._update(request, await self._replacement(request, STATUS))
+            case "PATCH":
+                return await self._update(request, await self._patch(request, STATUS))
+        return await self._looking.single(request, self._feed)
 
-    async def _patch(self, request: Request) -> Write:
-        ref = self._ref(request)
-        if media_type(request) == MERGE_PATCH:
-            patch = await json_document(request, MERGE_PATCH)
-            return Write(ref, lambda stored: merge(stored.document() if stored else {}, patch))
-        if media_type(request) == APPLY_PATCH:
+    async def _replacement(self, request: Request, part: str = "") -> Write:
+        """YAML is a person's: it speaks for spec, labels and annotations only."""
+        ref, by = self._ref(request), author(request, self._clock.now(), part)
+        if media_type(request) == YAML:
             document = one_declared(await text(request), ref.namespace)
-            return Write(ref, lambda _: document, creates=True, declarative=True)
-        raise Invalid(
-            "UnsupportedMediaType",
-            f"patches are {MERGE_PATCH} or {APPLY_PATCH}, not {media_type(request) or 'nothing'}",
-        )
+            return Write(ref, lambda _: document, by, declarative=True)
+        document = await json_document(request)
+        return Write(ref, lambda _: document, by)
+
+    async def _patch(self, request: Request, part: str = "") -> Write:
+        by = author(request, self._clock.now(), part)
+        return await patching(request, self._exposed, self._ref(request), by)
 
     async def _update(self, request: Request, write: Write) -> Response:
         dry_run = flag(request)

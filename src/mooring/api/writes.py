@@ -2,8 +2,9 @@
 
 The store takes whole objects; people send documents, patches and files. Here each becomes the
 object to store: what the store alone decides (uid, generation, times, status) stays as it is,
-values that a Secret does not repeat are kept, and a write that lost a race is made again on
-top of the winner's, unless its sender named the version that it is meant for.
+values that a Secret does not repeat are kept, who set which field is noted, and a write that
+lost a race is made again on top of the winner's, unless its sender named the version that it is
+meant for.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,10 +13,11 @@ from typing import Any, Literal
 
 from mooring.api.complaints import Refused
 from mooring.api.exposed import BY_KIND_EXPOSED
+from mooring.api.owners import Author, owned
 from mooring.core import secrecy
 from mooring.core.ports import ObjectStore
 from mooring.errors import Conflict, Invalid, NotFound
-from mooring.kinds.base import Object, ObjectMeta
+from mooring.kinds.base import ManagedFields, Object, ObjectMeta
 from mooring.kinds.complaint import Complaint
 from mooring.kinds.ref import Ref
 from mooring.kinds.secret import Secret
@@ -43,12 +45,15 @@ class Write:
     ref: Ref
     offered: Callable[[Object | None], Document]
     """The wanted document, given what is stored."""
+    by: Author
     creates: bool = False
     """Makes the object where there is none."""
     declarative: bool = False
     """Speaks for spec, labels and annotations only; what is being deleted is not touched."""
     versioned: bool = True
     """Minds the uid and the resourceVersion of the document, where it has them."""
+    applied: bool = False
+    """The document says whose each field is, by the rules of server-side apply."""
 
     def result(self, stored: Object | None) -> Object:
         """The object to store; raises what is wrong with it."""
@@ -60,15 +65,37 @@ class Write:
                 f"{self.ref} is being deleted; apply again once it is gone. "
                 f"Fix: moor wait --for=delete {self.ref}",
             )
-        document = self.offered(stored)
+        document = self._document(stored)
         if isinstance(stored, Secret):
             document = secrecy.kept(document, stored.data)
         wanted = parsed(document, self.ref)
         if stored is None:
-            return _fresh(wanted)
+            return self._owned(_fresh(wanted), None, wanted)
         if self.versioned:
             _same_version(wanted, stored)
-        return _merged(wanted, stored, finalizers=not self.declarative)
+        if self.by.part:
+            made = stored.model_copy(update={self.by.part: getattr(wanted, self.by.part)})
+        else:
+            made = _merged(wanted, stored, whole=not self.declarative)
+        return self._owned(made, stored, wanted)
+
+    def _document(self, stored: Object | None) -> Document:
+        try:
+            return self.offered(stored)
+        except RecursionError:
+            raise Invalid("BadRequest", "the document is nested too deeply") from None
+
+    def _owned(self, made: Object, stored: Object | None, wanted: Object) -> Object:
+        """The object with whose each field is."""
+        said = wanted.metadata.managed_fields
+        if self.applied:
+            return _managed(made, said)
+        if stored is None:
+            said = ()
+        elif self.declarative or not said:
+            said = stored.metadata.managed_fields
+        held = tuple(entry for entry in said if entry.manager)
+        return owned(_managed(made, held), stored, held, self.by)
 
 
 class Writes:
@@ -93,16 +120,23 @@ class Writes:
             if dry_run or planned.verb == "unchanged":
                 return planned
             try:
-                return Outcome(planned.verb, planned.before, await self._store.put(planned.after))
+                return Outcome(planned.verb, planned.before, await self._store_it(write, planned))
             except Conflict as conflict:
                 if conflict.reason not in ("StaleVersion", "AlreadyExists"):
                     raise
         planned = await self.plan(write)
-        return Outcome(planned.verb, planned.before, await self._store.put(planned.after))
+        return Outcome(planned.verb, planned.before, await self._store_it(write, planned))
 
-    async def create(self, document: Document, ref: Ref, *, dry_run: bool = False) -> Object:
+    async def _store_it(self, write: Write, planned: Outcome) -> Object:
+        if write.by.part:
+            return await self._store.report(planned.after)
+        return await self._store.put(planned.after)
+
+    async def create(
+        self, document: Document, ref: Ref, by: Author, *, dry_run: bool = False
+    ) -> Object:
         """A new object; raises Conflict "AlreadyExists"."""
-        made = _fresh(parsed(document, ref))
+        made = owned(_fresh(parsed(document, ref)), None, (), by)
         if not dry_run:
             return await self._store.put(made)
         if await self._store.get(made.ref) is not None:
@@ -138,6 +172,7 @@ def _fresh(made: Object) -> Object:
         labels=given.labels,
         annotations=given.annotations,
         finalizers=given.finalizers,
+        owner_references=given.owner_references,
     )
     return _without_status(made).model_copy(update={"metadata": meta})
 
@@ -147,12 +182,18 @@ def _without_status(made: Object) -> Object:
     return made if field is None else made.model_copy(update={"status": field.get_default()})
 
 
-def _merged(wanted: Object, stored: Object, *, finalizers: bool) -> Object:
+def _managed(made: Object, held: tuple[ManagedFields, ...]) -> Object:
+    metadata = made.metadata.model_copy(update={"managed_fields": held})
+    return made.model_copy(update={"metadata": metadata})
+
+
+def _merged(wanted: Object, stored: Object, *, whole: bool) -> Object:
     """What is wanted, with what is not the sender's to say."""
     given = wanted.metadata
     said: dict[str, Any] = {"labels": given.labels, "annotations": given.annotations}
-    if finalizers:
+    if whole:
         said["finalizers"] = given.finalizers
+        said["owner_references"] = given.owner_references
     update: dict[str, Any] = {"metadata": stored.metadata.model_copy(update=said)}
     if "status" in type(stored).model_fields:
         update["status"] = getattr(stored, "status")  # noqa: B009  # not every kind has one

@@ -35,8 +35,8 @@ def edit(invocation: Invocation, what: tuple[str, ...]) -> None:
         click.echo(f"{target} unchanged", err=True)
         return
     try:
-        body = Body(after.encode(), "application/apply-patch+yaml")
-        invocation.api.send("PATCH", path, body)
+        body = Body(after.encode(), "application/yaml")
+        invocation.api.send("PUT", path, body)
     except Refusal as refusal:
         kept = _keep(after)
         refusal.message += f"\nWhat you wrote is in {kept}; mend it, then: moor apply -f {kept}"

@@ -54,6 +54,12 @@ def named(document: Document) -> str:
     return label(document["kind"], metadata.get("namespace", ""), metadata["name"])
 
 
+def _plain(document: Document) -> Document:
+    """Without what only programs read: whose each field is."""
+    metadata = {k: v for k, v in document["metadata"].items() if k != "managedFields"}
+    return {**document, "metadata": metadata}
+
+
 class Writer:
     """Writes documents of one kind, at once or one by one."""
 
@@ -76,6 +82,7 @@ class Writer:
 
     def all(self, documents: Sequence[Document], *, single: bool = False) -> None:
         """A list of documents, or a single one."""
+        documents = [_plain(each) for each in documents]
         if self.tabular:
             self.rows(documents)
         elif self._form == "json":
@@ -92,7 +99,7 @@ class Writer:
             self.rows(documents)
         elif not self.tabular:
             for document in documents:
-                self._one(document)
+                self._one(_plain(document))
 
     def _one(self, document: Document) -> None:
         if self._form == "json":

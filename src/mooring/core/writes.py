@@ -61,7 +61,7 @@ def decide_put(stored: Object | None, new: Object, stamp: Stamp) -> Verdict:
 
 
 def decide_report(stored: Object | None, new: Object, stamp: Stamp) -> Verdict:
-    """What a report does: the status as given, all else as it is stored."""
+    """What a report does: the status as given, and who set it; all else as it is stored."""
     if "status" not in type(new).model_fields:
         return Refusal("BadRequest", f"a {new.kind} has no status to report")
     if not new.metadata.resource_version:
@@ -69,10 +69,10 @@ def decide_report(stored: Object | None, new: Object, stamp: Stamp) -> Verdict:
     refusal = _refusal(stored, new.ref, new.metadata.uid, new.metadata.resource_version)
     if stored is None or refusal:
         return refusal or _absent(new.ref)
-    status = _status(new)
-    if _status(stored) == status:
-        return Unchanged(stored)
-    return Change("MODIFIED", _versioned(stored.model_copy(update=status), stamp))
+    owned = {"managed_fields": new.metadata.managed_fields}
+    told = {**_status(new), "metadata": stored.metadata.model_copy(update=owned)}
+    made = stored.model_copy(update=told)
+    return Unchanged(stored) if made == stored else Change("MODIFIED", _versioned(made, stamp))
 
 
 def decide_delete(
@@ -116,6 +116,8 @@ def _replace(stored: Object, new: Object, stamp: Stamp) -> Verdict:
         "labels": wanted.labels,
         "annotations": wanted.annotations,
         "finalizers": wanted.finalizers,
+        "owner_references": wanted.owner_references,
+        "managed_fields": wanted.managed_fields,
         "generation": old.generation if same or not _has_spec(new) else old.generation + 1,
     }
     metadata = old.model_copy(update=given)

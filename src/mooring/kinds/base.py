@@ -58,6 +58,8 @@ class Part(BaseModel):
 
     keyed: ClassVar[Mapping[str, str]] = {}
     """Lists of this piece whose entries are told apart by a field: list, field."""
+    sets: ClassVar[tuple[str, ...]] = ()
+    """Lists of this piece whose entries are told apart by themselves."""
 
 
 class RuledPart(Part):
@@ -110,8 +112,39 @@ def _several(words: list[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
+class OwnerReference(Part):
+    """An object that this one belongs to."""
+
+    api_version: str
+    kind: str
+    name: str
+    uid: str
+    controller: bool = False
+    """Whether it is the one that looks after this object."""
+    block_owner_deletion: bool = False
+
+
+class ManagedFields(Part):
+    """Who set which fields of an object."""
+
+    manager: str = ""
+    """Who."""
+    operation: Literal["Apply", "Update"] = "Update"
+    """Whether by server-side apply, or otherwise."""
+    api_version: str = ""
+    time: datetime | None = None
+    fields_type: str = ""
+    fields_v1: Mapping[str, Any] = Field(default_factory=dict)
+    """The fields, as Kubernetes writes sets of them."""
+    subresource: str = ""
+    """`status`, where they were set through that door."""
+
+
 class ObjectMeta(Part):
     """Which object this is, and what the store knows of it."""
+
+    keyed: ClassVar[Mapping[str, str]] = {"ownerReferences": "uid"}
+    sets: ClassVar[tuple[str, ...]] = ("finalizers",)
 
     name: Subdomain
     """Unique within kind and namespace; a server or a group has at most 40 characters, no dots."""
@@ -132,6 +165,10 @@ class ObjectMeta(Part):
     """To select objects by."""
     annotations: Mapping[QualifiedName, str] = Field(default_factory=dict)
     """Notes of people and programs."""
+    owner_references: tuple[OwnerReference, ...] = ()
+    """Objects that this one belongs to."""
+    managed_fields: tuple[ManagedFields, ...] = ()
+    """Who set which fields; kept by the API."""
 
 
 def _named_by_label(metadata: ObjectMeta) -> ObjectMeta:

@@ -60,7 +60,7 @@ def _type(field: Schema) -> str:
         key = field.get("x-kubernetes-list-map-keys", ("",))[0]
         return f"list of {_type(field['items'])}s" + (f", by `{key}`" if key else "")
     if field["type"] == "object":
-        return "object" if "properties" in field else "map of text"
+        return "map of text" if "additionalProperties" in field else "object"
     if field.get("format") == "date-time":
         return "time"
     return {"string": "text", "integer": "number", "boolean": "switch"}[field["type"]]

@@ -2,7 +2,8 @@
 
 What pydantic makes of a model has references, titles, and a union with null for every optional
 field. Here all of it stands in its place, optional fields are simply not required, and lists say
-whether their entries are told apart by a field (`map`) or are one value (`atomic`).
+whether their entries are told apart by a field (`map`), by themselves (`set`), or are one value
+(`atomic`).
 """
 
 from typing import Any
@@ -64,13 +65,17 @@ def _field(part: type[Part], name: str, schema: Schema, defaults: bool) -> Schem
         made = {**structural(below, defaults), **made}
     elif schema["type"] == "object":
         by_key = schema.get("patternProperties") or {"": schema["additionalProperties"]}
-        made["additionalProperties"] = _limits(next(iter(by_key.values())))
+        values = next(iter(by_key.values()))
+        if isinstance(values, dict):
+            made["additionalProperties"] = _limits(values)
     return made
 
 
 def _list(part: type[Part], name: str, items: Schema) -> Schema:
     kept = items if "properties" in items else _limits(items)
     key = part.keyed.get(name)
+    if name in part.sets:
+        return {"items": kept, "x-kubernetes-list-type": "set"}
     if key is None:
         return {"items": kept, "x-kubernetes-list-type": "atomic"}
     return {

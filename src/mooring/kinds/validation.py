@@ -22,9 +22,7 @@ DEPTH = 64
 """How deep a document may be nested."""
 LARGEST = 2**63 - 1
 
-NOT_KEPT = frozenset(
-    {"managedFields", "ownerReferences", "selfLink", "deletionGracePeriodSeconds", "clusterName"}
-)
+NOT_KEPT = frozenset({"selfLink", "deletionGracePeriodSeconds", "clusterName"})
 """Metadata that Kubernetes' tools send, and that means nothing here."""
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 """Where kubectl keeps what it applied; in a Secret that is the clear text."""
