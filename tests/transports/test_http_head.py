@@ -1,11 +1,13 @@
 """Which requests are understood, and how the others are refused."""
 
+import random
 from itertools import pairwise
 
 import h11
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.mutating import PIECES, REQUESTS, Read, mutated, same, sliced
 
 from mooring.transports.http_head import Limits, Refused, Request, RequestReader, Stage
 
@@ -357,3 +359,25 @@ def test_noise_is_refused_and_nothing_else_happens(noise: bytes, at: int, cuts: 
         else:
             outcomes.append(len(reader.ready))
     assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_is_accepted_means_the_same_to_another_reader(seed: int) -> None:
+    """Requests that are almost right are refused, or understood as h11 understands them."""
+    source = random.Random(seed)
+    accepted = 0
+    for _ in range(500):
+        stream = mutated(source, REQUESTS, PIECES)
+        reader = RequestReader(SMALL)
+        try:
+            for piece in sliced(source, stream):
+                reader.feed(piece)
+        except Refused:
+            pass  # what came before it counts all the same
+        found = [
+            Read(r.method, f"{r.path}?{r.query}".rstrip("?"), r.headers, r.body)
+            for r in reader.ready
+        ]
+        assert same(found, stream), stream
+        accepted += len(found)
+    assert accepted > 100
