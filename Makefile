@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TOOLS := .tools/.installed
+BENCH_TOOLS := .tools/bench/.installed
 
 .PHONY: setup up quick test lint gen bench soak clean
 
@@ -14,6 +15,10 @@ $(STAMP): pyproject.toml
 
 $(TOOLS): scripts/tools.sh
 	bash scripts/tools.sh .tools
+	touch $@
+
+$(BENCH_TOOLS): bench/setup.sh
+	bash bench/setup.sh .tools/bench
 	touch $@
 
 setup: $(STAMP)
@@ -40,7 +45,7 @@ soak: setup $(TOOLS)
 gen: setup
 	$(BIN)/python -m mooring.programs.generate
 
-bench: setup
+bench: setup $(BENCH_TOOLS)
 	$(BIN)/python bench/run.py
 
 clean:

@@ -1,0 +1,102 @@
+"""The figures as a page of tables."""
+
+import os
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from statistics import median_low
+
+from load import Endpoint, Figures
+
+HEAD = """# Results
+
+`make bench`: one run on one machine ({cores} cores, Python {python}), raw figures in
+`results.json`. Processor time is the scheduler's accounting of the processes of each system,
+without the servers behind it; each figure is the one in the middle of {rounds} runs taken in
+turns. Systems under test have one core for themselves, load and upstream the other ones.
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One system at one number of connections; all its runs."""
+
+    endpoint: Endpoint
+    connections: int
+    runs: tuple[Figures, ...]
+
+    @property
+    def figures(self) -> Figures:
+        """Of the run whose cost is in the middle."""
+        middle = median_low(run.total for run in self.runs)
+        return next(run for run in self.runs if run.total == middle)
+
+    def raw(self) -> dict[str, object]:
+        end = self.endpoint
+        return {
+            "system": end.system,
+            "answers": end.answers,
+            "connections": self.connections,
+            "runs": [asdict(run) for run in self.runs],
+        }
+
+
+def page(
+    rows: Iterable[Row],
+    memory: Mapping[str, Mapping[str, float]],
+    times: Mapping[str, Mapping[str, float]],
+    missing: Iterable[str],
+) -> str:
+    """Everything, in Markdown."""
+    rows = list(rows)
+    rounds = max(len(row.runs) for row in rows)
+    head = HEAD.format(cores=os.cpu_count(), python=platform.python_version(), rounds=rounds)
+    parts = [head, *missing, _calls(rows), _ratios(rows), _memory(memory), _times(times)]
+    return "\n".join(parts)
+
+
+def _table(columns: str, cells: Iterable[Iterable[str]]) -> str:
+    names = [name.strip() for name in columns.split("|")]
+    rule = ["---"] * len(names)
+    return "".join(f"| {' | '.join(line)} |\n" for line in (names, rule, *cells))
+
+
+def _calls(rows: list[Row]) -> str:
+    cells = []
+    for row in rows:
+        f = row.figures
+        parts = " + ".join(f"{name} {cost:.0f}" for name, cost in f.cpu.items())
+        shown = f"**{f.total:.0f}** ({parts})" if len(f.cpu) > 1 else f"**{f.total:.0f}**"
+        cells.append(
+            [row.endpoint.system, row.endpoint.answers, str(row.connections), shown,
+             f"{f.rate:,.0f}", f"{f.p50:.2f}", f"{f.p99:.2f}"]
+        )  # fmt: skip
+    columns = "system | answers | connections | CPU µs per call | calls/s | p50 ms | p99 ms"
+    return "## A call\n\n" + _table(columns, cells)
+
+
+def _ratios(rows: list[Row]) -> str:
+    cost = {(r.endpoint.system, r.endpoint.answers, r.connections): r.figures.total for r in rows}
+    cells = []
+    for (system, kind, connections), theirs in cost.items():
+        ours = cost.get(("Mooring", kind, connections))
+        if system != "Mooring" and ours is not None:
+            cells.append([kind, str(connections), system, f"{ours / theirs:.2f}"])
+    columns = "answers | connections | compared with | Mooring's CPU, times theirs"
+    return "## Compared\n\n" + _table(columns, cells)
+
+
+def _memory(memory: Mapping[str, Mapping[str, float]]) -> str:
+    cells = []
+    for what, weights in memory.items():
+        big = max(weights.values()) > 1e6
+        shown = [f"{w / 1e6:.1f} MB" if big else f"{w / 1024:.1f} KiB" for w in weights.values()]
+        cells.append([what, *shown])
+    return "## Memory\n\n" + _table("what | daemon | keeper", cells)
+
+
+def _times(times: Mapping[str, Mapping[str, float]]) -> str:
+    cells = [[what, f"{took * 1e3:.0f} ms"] for what, took in times["starts"].items()]
+    cells += [[f"`{what}`", f"{took * 1e3:.0f} ms"] for what, took in times["commands"].items()]
+    cells += [[f"session id: {what}", f"{us:.1f} µs"] for what, us in times["seal"].items()]
+    return "## Time\n\n" + _table("what | takes", cells)

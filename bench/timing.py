@@ -1,0 +1,85 @@
+"""How long a person waits: for Mooring to be up, for it to be back, for each command."""
+
+import statistics
+import time
+from collections.abc import Callable
+
+from load import answers
+from processes import wait_until
+from systems import Mooring
+
+from mooring.core.identity import ANONYMOUS
+from mooring.kinds.ref import Ref
+from mooring.sessions.seal import SealedSession, Sealer
+
+TIMES = 5
+COMMANDS = (
+    ("--help",),
+    ("version",),
+    ("get", "servers"),
+    ("get", "servers", "-o", "json"),
+    ("describe", "server", "stdio"),
+    ("events",),
+    ("logs", "stdio"),
+    ("tools", "stdio"),
+    ("call", "stdio", "echo", "text=ahoy"),
+    ("apply", "-f", "FLEET"),
+    ("diff", "-f", "FLEET"),
+    ("wait", "--for=condition=Ready", "server/stdio"),
+    ("completion", "bash"),
+)
+
+
+def seconds(act: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    act()
+    return time.perf_counter() - begun
+
+
+def starts(ours: Mooring) -> dict[str, float]:
+    """Seconds from a command to the first answer of a tool; with `serve`, children live on."""
+
+    def first_answer(server: str) -> None:
+        wait_until("the first answer", lambda: answers(ours.url(server)), 60)
+
+    fleet = str(ours.home / "fleet.yaml")
+    told: dict[str, float] = {}
+    with ours.up("up", fleet):
+        told["moor up to the first answer of a stdio server"] = seconds(
+            lambda: first_answer("stdio")
+        )
+    with ours.up("serve"):
+        told["moor serve to the first answer, servers started anew"] = seconds(
+            lambda: first_answer("stdio")
+        )
+    with ours.up("serve"):
+        told["moor serve to the first answer, servers kept by the keeper"] = seconds(
+            lambda: first_answer("stdio")
+        )
+    ours.forget()
+    return told
+
+
+def commands(ours: Mooring) -> dict[str, float]:
+    """Seconds that each command takes, the one in the middle of several."""
+    fleet = str(ours.home / "fleet.yaml")
+    told = {}
+    for command in COMMANDS:
+        filled = [fleet if word == "FLEET" else word for word in command]
+        times = [seconds(lambda f=filled: ours.moor(*f)) for _ in range(TIMES)]
+        told["moor " + " ".join(command)] = statistics.median(times)
+    return told
+
+
+def seal_microseconds() -> dict[str, float]:
+    """Sealing a session id, and opening it again."""
+    sealer = Sealer(bytes(range(32)))
+    told = SealedSession(
+        Ref("MCPServer", "default", "tiny"), "0" * 16, b"0" * 32, "2025-11-25", ANONYMOUS, 1 << 31
+    )
+    text = sealer.seal(told)
+    count = 20_000
+    return {
+        "seal": seconds(lambda: [sealer.seal(told) for _ in range(count)]) / count * 1e6,
+        "open": seconds(lambda: [sealer.open(text) for _ in range(count)]) / count * 1e6,
+    }
