@@ -10,8 +10,10 @@ import queue
 import re
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 
 import pytest
 from support.installation import ROOT, Mooring
@@ -118,6 +120,7 @@ WAYS = {
     "stdio, shared": ("shared", False),
     "stdio, stateless": ("stateless", True),
 }
+STDIO_WAYS = [way for way in WAYS if way.startswith("stdio")]
 
 
 @pytest.fixture(scope="module")
@@ -169,12 +172,15 @@ def way(request: pytest.FixtureRequest, ways: dict[str, Way]) -> Way:
     return ways[request.param]
 
 
-def request(way: Way, id: str = "1", method: str = "tools/call", value: str = "1") -> bytes:
+def request(
+    way: Way, id: str = "1", method: str = "tools/call", value: str = "1", further: str = ""
+) -> bytes:
     """A request full of things that Mooring does not know."""
     meta = f'{VERSION},"x.y/z": [1.0 ],' if way.stateless else '"x.y/z": [1.0 ],'
     return (
         f'{{"jsonrpc":"2.0", "id":{id},"method":"{method}" ,"params":{{"name":"play", "unknown" '
-        f':{value},"_meta":{{{meta}"progressToken":"t"}},"arguments":{value}}},"further":{value}}}'
+        f':{value},"_meta":{{{meta}"progressToken":"t"}},"arguments":{value}}},'
+        f'"further":{further or value}}}'
     ).encode()
 
 
@@ -273,7 +279,16 @@ def test_ten_megabytes_arrive(way: Way) -> None:
     assert answered.body == with_id(answer, "1")
 
 
-@pytest.mark.parametrize("name", ["stdio, a child each", "stdio, shared", "stdio, stateless"])
+def test_four_megabytes_are_taken(way: Way) -> None:
+    sent = request(way, value='"' + "x" * (2 * 1024 * 1024 - 200) + '"', further="0")
+    answer = result("1") if way.stdio else with_id(result("1"), "1")
+    assert len(sent) > 4 * 1024 * 1024 - 1000
+    heard, answered = way.send(sent, answer, **way.headers("tools/call", "play"))
+    assert (renumbered(heard, sent) if way.shared else heard) == way.arrives(sent)
+    assert answered.body == with_id(answer, "1")
+
+
+@pytest.mark.parametrize("name", STDIO_WAYS)
 def test_lines_may_end_with_cr_lf(ways: dict[str, Way], name: str) -> None:
     way = ways[name]
     answer = result("[1.0]")
@@ -297,6 +312,22 @@ STREAMS = {
     b"data: " + ANSWER + b"\n\n",
     "ten megabytes": b"data: " + ANSWER[:-1] + b',"z":"' + b"z" * (10 << 20) + b'"}\n\n',
 }
+
+
+@pytest.mark.parametrize("name", STDIO_WAYS)
+@pytest.mark.parametrize("megabytes", [0, 10])
+def test_lines_become_events(ways: dict[str, Way], name: str, megabytes: int) -> None:
+    way = ways[name]
+    progress = (
+        b'{"jsonrpc":"2.0","method":"notifications/progress" ,"params":{"progress":1.0,'
+        b'"progressToken":@TOKEN@,"message":"\\ud800\xf0\x9f\x98\x80"}, "x":9007199254740993}'
+    )
+    answer = result('"' + "z" * (megabytes << 20) + '"')
+    said = b"\n".join([progress, b"", progress, answer])
+    answered = way.send(request(way), said, **way.headers("tools/call", "play"))[1]
+    assert answered.headers["content-type"] == "text/event-stream"
+    lines = [progress.replace(b"@TOKEN@", b'"t"')] * 2 + [with_id(answer, "1")]
+    assert answered.body == b"".join(b"data: " + line + b"\n\n" for line in lines)
 
 
 @pytest.mark.parametrize("name", ["http", "http, stateless"])
@@ -341,10 +372,13 @@ def test_an_event_is_passed_on_before_the_next_one_exists(ways: dict[str, Way]) 
     way = ways["http"]
     assert isinstance(way.behind, Replayer)
     confirmed: queue.Queue[int] = queue.Queue()
+    made: list[float] = []
+    took: list[float] = []
 
     def events() -> Iterator[bytes]:
         yield stream()
         for number in range(100):
+            made.append(time.monotonic())
             yield b"data: %d\n\n" % number
             assert confirmed.get(timeout=10) == number
 
@@ -352,8 +386,10 @@ def test_an_event_is_passed_on_before_the_next_one_exists(ways: dict[str, Way]) 
     with way.client.begin(b"", "GET") as response:
         for number in range(100):
             assert until(response, b"\n\n") == b"data: %d\n\n" % number
+            took.append(time.monotonic() - made[-1])
             confirmed.put(number)
     way.behind.next()
+    assert median(took) < 0.1  # seconds; it takes a few thousandths even on a busy machine
 
 
 def test_a_slow_reader_stops_its_own_server_only(mooring: Mooring, ways: dict[str, Way]) -> None:
