@@ -6,11 +6,14 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from lightkube.config.kubeconfig import KubeConfig
 
 from mooring.core.ports import ObjectStore
+from mooring.stores.kubernetes import open_kubernetes
 from mooring.stores.memory import MemoryStore
 from mooring.stores.sqlite import open_sqlite
 from mooring.testing.clock import FakeClock
+from mooring.testing.cluster import Cluster, ClusterStore, running
 
 KEPT = 64
 """Changes of each kind that the stores under test keep at least."""
@@ -35,7 +38,7 @@ def open_persistent(tmp_path: Path, clock: FakeClock) -> OpenStore:
     return sqlite
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "kubernetes"])
 def open_store(
     request: pytest.FixtureRequest, clock: FakeClock, open_persistent: OpenStore
 ) -> OpenStore:
@@ -46,4 +49,14 @@ def open_store(
     async def memory() -> AsyncIterator[ObjectStore]:
         yield MemoryStore(clock, lambda: f"uid-{next(numbers)}", history=KEPT)
 
-    return memory if request.param == "memory" else open_persistent
+    @asynccontextmanager
+    async def kubernetes() -> AsyncIterator[ObjectStore]:
+        held = ClusterStore(clock, lambda: f"uid-{next(numbers) - 1}", history=KEPT)
+        async with (
+            running(Cluster(held)) as url,
+            open_kubernetes(KubeConfig.from_server(url).get()) as store,
+        ):
+            yield store
+
+    sorts = {"memory": memory, "sqlite": open_persistent, "kubernetes": kubernetes}
+    return sorts[request.param]

@@ -6,6 +6,7 @@ Watchers come and go meanwhile; what they are told adds up to what the store hol
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,14 +14,17 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lightkube.config.kubeconfig import KubeConfig
 
 from mooring.core.ports import Change, ObjectStore
 from mooring.errors import Conflict, MooringError
 from mooring.kinds.base import Object, ObjectMeta
 from mooring.kinds.ref import Ref
 from mooring.kinds.server import MCPServer, ServerSpec, ServerStatus, Source
+from mooring.stores.kubernetes import open_kubernetes
 from mooring.stores.memory import MemoryStore
 from mooring.stores.sqlite import open_sqlite
+from mooring.testing.cluster import Cluster, running
 
 NAMES = ("a", "b", "c")
 CALLS = st.lists(
@@ -212,7 +216,27 @@ def test_sqlite(calls: list[tuple[str, str, int]]) -> None:
         bounded(play(calls, Path(directory) / "s.db"))
 
 
-@pytest.mark.parametrize("on", ["memory", "sqlite"])
+@given(CALLS)
+@settings(max_examples=15, deadline=None)
+def test_kubernetes(calls: list[tuple[str, str, int]]) -> None:
+    async def played() -> None:
+        async with cluster() as store:
+            await until_reopened(store, Simple(), [each for each in calls if each[0] != "reopen"])
+
+    bounded(played())
+
+
+@asynccontextmanager
+async def cluster() -> AsyncIterator[ObjectStore]:
+    """A store over a cluster in memory."""
+    async with (
+        running(Cluster()) as url,
+        open_kubernetes(KubeConfig.from_server(url).get()) as store,
+    ):
+        yield store
+
+
+@pytest.mark.parametrize("on", ["memory", "sqlite", "kubernetes"])
 def test_many_writers_lose_none_of_their_turns(
     on: str, tmp_path: Path, run: Callable[[Coroutine[Any, Any, None]], None]
 ) -> None:
@@ -239,6 +263,9 @@ def test_many_writers_lose_none_of_their_turns(
     async def test() -> None:
         if on == "memory":
             await race(MemoryStore())
+        elif on == "kubernetes":
+            async with cluster() as store:
+                await race(store)
         else:
             async with open_sqlite(tmp_path / "s.db", b"k" * 32) as store:
                 await race(store)

@@ -196,6 +196,8 @@ class _Door:
             self._loop.remove_reader(self._listener)
             self._pause = self._loop.call_later(RETRY_SECONDS, self.open)
             return
+        if connection.family != socket.AF_UNIX:  # an answer in two pieces must not wait 40 ms
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         greeting = self._tasks.create_task(self._greet(connection))
         self._greetings.add(greeting)
         greeting.add_done_callback(self._greetings.discard)

@@ -51,3 +51,20 @@ def paths(root: type[Part], above: tuple[str, ...] = ()) -> Iterator[tuple[str, 
         below = inner(field.annotation)
         if below is not None:
             yield from paths(below, path)
+
+
+def known(root: type[Part], document: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a document that a kind has; what somebody else added is left out."""
+    kept = {}
+    for name, value in document.items():
+        field = fields(root).get(name)
+        if field is not None:
+            below = inner(field.annotation)
+            kept[name] = value if below is None else _known(below, value)
+    return kept
+
+
+def _known(part: type[Part], value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return known(part, value)
+    return [_known(part, each) for each in value] if isinstance(value, list) else value

@@ -8,7 +8,7 @@ Everything runs on one event loop.
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 
 from mooring.core.ports import Change, Listing
 from mooring.errors import Conflict, Invalid, Unavailable
@@ -43,6 +43,11 @@ class Shelf:
         held = self._objects.get(kind, {})
         names = sorted(name for name in held if namespace is None or name[0] == namespace)
         return Listing(tuple(held[name] for name in names), str(self.version))
+
+    def everything(self) -> Iterator[Object]:
+        """All objects of all kinds, in no order."""
+        for held in self._objects.values():
+            yield from held.values()
 
     def publish(self, change: Change) -> None:
         """Makes a change true, and wakes those who watch its kind."""

@@ -1,0 +1,124 @@
+"""A cluster in memory: our API over a store in memory, with Kubernetes' own kinds beside ours.
+
+What belongs to an object (ownerReferences) goes when it does. Secrets answer their values and
+Events can be written, as in Kubernetes. Nobody asks who you are, and nothing runs: a test plays
+scheduler and kubelet by writing the status of pods.
+"""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.applications import Starlette
+
+from mooring.api.app import make_app
+from mooring.api.looking import Looking
+from mooring.api.reach import LogQuery
+from mooring.api.serving import serve
+from mooring.clock import Clock, SystemClock
+from mooring.core.ports import Change
+from mooring.errors import NotFound
+from mooring.kinds.base import Object
+from mooring.kinds.ref import Ref
+from mooring.stores.ledger import new_uid
+from mooring.stores.memory import MemoryStore
+from mooring.stores.shelf import HISTORY
+from mooring.testing.plain import PLAIN, PlainMeta, PlainObject
+from mooring.testing.plain_doors import PlainDoors
+
+END_SECONDS = 0.2
+
+
+class ClusterStore(MemoryStore):
+    """A store in memory that collects what belonged to an object that went."""
+
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        uids: Callable[[], str] = new_uid,
+        history: int = HISTORY,
+    ) -> None:
+        super().__init__(clock, uids, history)
+        self._dependents: dict[str, set[Ref]] = {}
+
+    async def _commit(self, change: Change) -> None:
+        await super()._commit(change)
+        ref = change.object.ref
+        for uid in _owners(change.object):
+            self._dependents.setdefault(uid, set()).add(ref)
+        if change.type == "DELETED":
+            for each in sorted(self._dependents.pop(change.object.metadata.uid, ())):
+                await self._collect(each)
+
+    async def _collect(self, ref: Ref) -> None:
+        """Deletes an object unless one of its owners is still there."""
+        found = await self.get(ref)
+        if found is None:
+            return
+        owners = _owners(found)
+        if owners and not any(uid in self._living() for uid in owners):
+            await self.delete(ref)
+
+    def _living(self) -> set[str]:
+        return {each.metadata.uid for each in self._shelf.everything()}
+
+
+def _owners(of: Object) -> list[str]:
+    references = of.document()["metadata"].get("ownerReferences") or ()
+    return [str(each.get("uid", "")) for each in references]
+
+
+class Cluster:
+    """A Kubernetes API server, as far as Mooring needs one."""
+
+    def __init__(self, store: ClusterStore | None = None, clock: Clock | None = None) -> None:
+        self.store = store or ClusterStore(clock)
+        self.app: Starlette = make_app(self.store, _Nobody(), clock or SystemClock())
+        looking = Looking(clock or SystemClock(), self.app.state.ending)
+        plain = [
+            route for kind in PLAIN for route in PlainDoors(kind, self.store, looking).routes()
+        ]
+        self.app.router.routes[:0] = plain
+
+    async def begin(self) -> None:
+        """Makes what every cluster has; so no version of a cluster is 0, which means any."""
+        meta = PlainMeta(name="default")
+        namespace = PlainObject(api_version="v1", kind="Namespace", metadata=meta)
+        if await self.store.get(namespace.ref) is None:
+            await self.store.put(namespace)
+
+
+@asynccontextmanager
+async def running(cluster: Cluster) -> AsyncIterator[str]:
+    """The cluster on a port of its own: its URL, as long as the block runs."""
+    await cluster.begin()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        serving = asyncio.create_task(serve(cluster.app, listener, END_SECONDS))
+        try:
+            yield url
+        finally:
+            serving.cancel()
+            await asyncio.wait([serving])
+
+
+class _Nobody:
+    """Satisfies `mooring.api.reach.Reach` where no server runs."""
+
+    async def tools(self, ref: Ref) -> list[Mapping[str, Any]]:
+        raise NotFound("NotFound", f"{ref} does not run here")
+
+    async def call(self, ref: Ref, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        raise NotFound("NotFound", f"{ref} does not run here")
+
+    async def logs(self, ref: Ref, instance: str, query: LogQuery) -> AsyncIterator[bytes]:
+        raise NotFound("NotFound", f"{instance} does not run here")
+        yield b""  # what makes it a generator
+
+    def endpoints(self) -> str:
+        return ""
+
+    def door(self) -> str:
+        return ""
