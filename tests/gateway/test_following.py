@@ -60,6 +60,15 @@ def test_an_id_is_the_same_however_it_is_written() -> None:
     assert answers_alone(event, rb'"\u00e9\/"')
 
 
+@pytest.mark.parametrize("result", [b"[" * 100_000 + b"]" * 100_000, b'1,"Id":3', b'"\xff"'])
+def test_an_answer_that_we_cannot_read_is_an_answer(result: bytes) -> None:
+    following = Following(b"2")
+    event = b'data: {"jsonrpc":"2.0","id":2,"result":' + result + b"}\n\n"
+    assert following.feed(event) == event
+    assert not following.abandoned
+    assert answers_alone(event, b"2")
+
+
 def test_the_answer_is_the_response_with_the_same_id() -> None:
     following = Following(b"2")
     for event in (NOTE, OTHER, QUESTION):

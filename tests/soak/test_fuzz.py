@@ -17,6 +17,7 @@ import pytest
 from support.mutating import PIECES, REQUESTS, Read, mutated, same, sliced
 from support.wire import QUICK, echo, serving
 
+from mooring.core.bridging import renumbered
 from mooring.transports.envelope import Envelope, Malformed, peek, splice
 from mooring.transports.http_head import Limits, Refused, RequestReader
 from mooring.transports.sse import EventSplitter
@@ -172,6 +173,8 @@ def test_messages_are_understood_as_json_is() -> None:
         assert method == found.method, body
         if found.id is not None:
             assert json.loads(found.id) == tree["id"], body
+            quick = renumbered(body, found.id, b'"I"')
+            assert quick in (None, splice(body, id=b'"I"')), body
         assert spliced_by_tree(tree, found) == json.loads(
             splice(body, id=b'"I"', progress_token=b'"T"', request_id=b'"R"')
         ), body

@@ -8,6 +8,7 @@ as the bytes that came, so that a stream that is cut ends between two events.
 import re
 from collections.abc import Callable
 
+from mooring.core.bridging import answered_id
 from mooring.core.ids import same
 from mooring.transports.envelope import Envelope, peek
 from mooring.transports.sse import EventSplitter, SseEvent, end_of_event
@@ -32,7 +33,9 @@ def answers_alone(stream: bytes, id: bytes | None) -> bool:
 
 def _is_answer(text: bytes, id: bytes | None) -> bool:
     message = peek(text)
-    return type(message) is Envelope and message.type == "response" and same(message.id, id)
+    if type(message) is Envelope:
+        return message.type == "response" and same(message.id, id)
+    return answered_id(text) == id  # it passes all the same, and the client makes of it what it can
 
 
 class Following:
