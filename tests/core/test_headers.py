@@ -42,7 +42,16 @@ def test_the_session_id_is_the_upstreams_own() -> None:
 
 
 def test_both_types_are_accepted_whatever_the_client_said() -> None:
-    assert upwards(((b"accept", b"*/*"),), b"", VIA)[0] == BOTH
+    for accept in (b"*/*", b"application/json", b"application/json, text/event-stream", b""):
+        assert upwards(((b"accept", accept),), b"", VIA)[0] == BOTH
+    assert upwards((), b"", VIA)[0] == BOTH
+
+
+def test_the_order_of_what_the_client_accepts_passes() -> None:
+    for accept in (b"text/event-stream", b" Text/Event-Stream;q=1, application/json"):
+        sent = upwards(((b"accept", accept),), b"", VIA)
+        assert sent[0] == (b"accept", b"text/event-stream, application/json")
+        assert BOTH not in sent
 
 
 def test_our_name_is_added_to_the_proxies_before_us() -> None:

@@ -35,6 +35,7 @@ def test_the_server_passes_by_itself(verdict: Judge, version: str) -> None:
     [
         *(("http", version) for version in EXPECTED),
         pytest.param("stdio", "2025-06-18", marks=pytest.mark.soak),
+        ("stdio", "2025-11-25"),
         ("stdio", "2026-07-28"),
     ],
 )

@@ -31,6 +31,8 @@ PARAMETER = b"mcp-param-"
 LAST_EVENT_ID = b"last-event-id"
 BOTH = (b"accept", b"application/json, text/event-stream")
 """Python servers answer 406 to less, whatever the client itself accepts."""
+EVENTS_FIRST = (b"accept", b"text/event-stream, application/json")
+"""The same, of a client that would rather have a stream."""
 NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 
@@ -46,9 +48,25 @@ def upwards(headers: Headers, session: bytes, via: bytes) -> Headers:
         for pair in headers
         if pair[0] in UPWARDS or (pair[0] not in STAYING and pair[0].startswith(PARAMETER))
     ]
+    accept = BOTH if BOTH in headers else _accepting(headers)
     if session:
-        return (BOTH, *passed, (b"via", via), (SESSION_ID, session))
-    return (BOTH, *passed, (b"via", via))
+        return (accept, *passed, (b"via", via), (SESSION_ID, session))
+    return (accept, *passed, (b"via", via))
+
+
+def _accepting(headers: Headers) -> tuple[bytes, bytes]:
+    """Both kinds of answer, in the order in which the client names them."""
+    eager = any(name == b"accept" and prefers_events(value) for name, value in headers)
+    return EVENTS_FIRST if eager else BOTH
+
+
+def prefers_events(accept: bytes) -> bool:
+    """Whether a client that takes both would rather have a stream: it names that first.
+
+    >>> prefers_events(b"text/event-stream, application/json")
+    True
+    """
+    return media_type(accept.partition(b",")[0]) == b"text/event-stream"
 
 
 def hops(headers: Headers, ours: bytes) -> bytes:

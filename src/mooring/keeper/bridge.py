@@ -155,10 +155,26 @@ class Bridge:
         session = self._session_of(exchange)
         if session is None:
             return
+        last = exchange.request.header(b"last-event-id")
+        if last is not None:
+            await self._resume(session, exchange, last)
+            return
         if session.stream is not None and session.stream.open:
             _refuse(exchange, 409, None, "Conflict: Only one SSE stream is allowed per session")
             return
         await self._sessions.listen(session, exchange)
+
+    async def _resume(self, session: Any, exchange: Exchange, last: bytes) -> None:
+        """Goes on with the answer to a call whose stream the client has lost."""
+        found = session.trails.find(last)
+        if found is None:
+            _refuse(exchange, 400, None, "nothing is kept of the stream with this Last-Event-ID")
+            return
+        trail, position = found
+        session.seen = self._clock.monotonic()
+        stream = Stream(exchange, session.seen)
+        trail.follow(stream, position)
+        await self._serve(stream)
 
     async def _delete(self, exchange: Exchange) -> None:
         session = self._session_of(exchange)

@@ -3,9 +3,10 @@
 Client and child talk with each other as if there were no bridge: every message passes as it
 is, in both directions. What HTTP adds is the question on which stream a message of the child
 goes, since over a pipe nothing says what it belongs to: progress goes to its call; anything
-else to the only open call, if there is just one, else to the standing stream, else to the latest
-call; changes go to the standing stream first. What comes while no stream is open is kept, up
-to a bound, for the next one. A child that is not read from is kept waiting.
+else to the only open call, if there is just one, else to the standing stream, else to the
+latest call, be it one that its client has to come back for; changes go to the standing stream
+first. What comes while no stream is open is kept, up to a bound, for the next one. A child
+that is not read from is kept waiting.
 """
 
 import secrets
@@ -19,6 +20,7 @@ from mooring.core.ids import plain, same
 from mooring.core.keeping import SlotSpec
 from mooring.keeper.children import Children
 from mooring.keeper.link import Link
+from mooring.keeper.resuming import Trails
 from mooring.keeper.streams import JSON, NOSNIFF, Answer, Stream
 from mooring.transports.envelope import Envelope
 from mooring.transports.http_server import Exchange
@@ -38,6 +40,7 @@ class PerSession:
         self.link = link
         self.seen = now
         self.stream: Stream | None = None
+        self.trails = Trails()
         self._kept: deque[tuple[Envelope, bytes]] = deque()
         self._kept_size = 0
         link.hear = self._hear
@@ -72,22 +75,23 @@ class PerSession:
             self._keep(envelope, line)
             return None
         stream.put(line)
-        return stream if stream.full else None
+        return stream.outlet if stream.outlet.full else None
 
     def _call_with(self, token: bytes | None) -> Stream | None:
-        """The open call that progress with this token belongs to."""
+        """The call that progress with this token belongs to, if anybody can hear of it."""
         for call in self.link.calls.values():
-            if isinstance(call, Answer) and same(call.token, token) and call.open:
+            if isinstance(call, Answer) and same(call.token, token) and call.heard:
                 return call
         return None
 
     def _place(self, method: str) -> Stream | None:
         """The stream for a message that names no call."""
-        calls = [c for c in self.link.calls.values() if isinstance(c, Answer) and c.open]
+        heard = [c for c in self.link.calls.values() if isinstance(c, Answer) and c.heard]
+        calls = [call for call in heard if call.open]
         standing = self.stream if self.stream is not None and self.stream.open else None
         if standing is not None and (len(calls) != 1 or method.endswith(CHANGES)):
             return standing
-        return calls[-1] if calls else standing
+        return calls[-1] if calls else standing or (heard[-1] if heard else None)
 
     def _keep(self, envelope: Envelope, line: bytes) -> None:
         """Until a stream opens; the oldest goes when it is too much."""
@@ -156,6 +160,7 @@ class PerSessions:
             return
         answer = Answer(exchange, envelope.id, session.seen, stateless=False)
         answer.token = envelope.progress_token
+        answer.keep(session.trails)
         if session.stream is None:
             session.deliver(answer)
         await self._ask(session, answer, exchange.request.body)
@@ -182,6 +187,7 @@ class PerSessions:
     def sweep(self, now: float) -> None:
         """Ends sessions that nobody has used for long."""
         for session in list(self._sessions.values()):
+            session.trails.sweep(now)
             if now - session.seen > self._idle and not session.in_use:
                 self.close(session)
 

@@ -18,6 +18,7 @@ from mooring.core.ids import same
 from mooring.errors import Unavailable
 from mooring.keeper.children import Children
 from mooring.keeper.link import NOISE, Link, introduction
+from mooring.keeper.resuming import Trails
 from mooring.keeper.streams import JSON, NOSNIFF, Answer, Stream
 from mooring.transports.envelope import Envelope, splice
 from mooring.transports.http_server import Exchange
@@ -44,13 +45,14 @@ OURS = frozenset(
 class SharedSession:
     """One client's session."""
 
-    __slots__ = ("id", "seen", "stream", "subscriptions")
+    __slots__ = ("id", "seen", "stream", "subscriptions", "trails")
 
     def __init__(self, id: bytes, now: float) -> None:
         self.id = id
         self.seen = now
         self.stream: Stream | None = None
         self.subscriptions: set[str] = set()
+        self.trails = Trails()
 
 
 class SharedSessions:
@@ -138,6 +140,7 @@ class SharedSessions:
     def sweep(self, now: float) -> None:
         """Ends sessions that nobody has used for long."""
         for session in list(self._sessions.values()):
+            session.trails.sweep(now)
             if now - session.seen > FORGOTTEN and session.stream is None:
                 self.close(session)
 
@@ -212,6 +215,7 @@ class SharedSessions:
             session.subscriptions.add(uri)
         answer = Answer(exchange, envelope.id or b"", session.seen, stateless=False)
         answer.owner = session
+        answer.keep(session.trails)
         await link.forward(answer, exchange.request.body, envelope)
         await self._serve(answer)
         if answer.code and method == "resources/subscribe":
@@ -248,7 +252,7 @@ class SharedSessions:
             return link.decline(envelope, line)
         if method == "notifications/progress":
             call = link.calls.get(envelope.progress_token or b"")
-            if isinstance(call, Answer) and call.token is not None and not call.full:
+            if isinstance(call, Answer) and call.token is not None and not call.outlet.full:
                 call.put(splice(line, progress_token=call.token))
         elif method in CHANGES:
             self._publish(self._sessions.values(), line)

@@ -12,6 +12,8 @@ from typing import Final
 
 from mooring.core.bridging import error_code, failure, status_of
 from mooring.core.codes import CANCELLED
+from mooring.core.headers import prefers_events
+from mooring.keeper.resuming import SINCE, Trail, Trails
 from mooring.transports.http_server import ClientGone, Exchange, Headers
 from mooring.transports.sse import encode
 
@@ -41,8 +43,10 @@ class Stream:
         "_waiting",
         "exchange",
         "gone",
+        "name",
         "on_leave",
         "pinged",
+        "position",
     )
 
     def __init__(self, exchange: Exchange, now: float) -> None:
@@ -53,6 +57,10 @@ class Stream:
         """Called once when the client leaves before the end."""
         self.pinged = now
         """When the client last got a comment, on the monotonic clock."""
+        self.name = b""
+        """The call in the ids of events; empty where they have none."""
+        self.position = 0
+        """How many messages of that call were written so far."""
         self._waiting: list[bytes] = []
         self._size = 0
         self._over = False
@@ -64,6 +72,11 @@ class Stream:
     def open(self) -> bool:
         """Whether a message that is put now can still arrive."""
         return not self._over and not self.gone
+
+    @property
+    def outlet(self) -> "Stream":
+        """Who is to read what is put."""
+        return self
 
     @property
     def full(self) -> bool:
@@ -120,12 +133,14 @@ class Stream:
         self.exchange.start(200, EVENTS)
         await self._write_on()
 
-    async def _write_on(self) -> None:
+    async def _write_on(self, beginning: bytes = b"") -> None:
         """Writes what is put as events until the stream ends or the client leaves."""
         try:
+            if beginning:
+                await self.exchange.write(beginning)
             while not self.gone:
                 if self._waiting:
-                    events = b"".join([encode(m) if m else PING for m in self._take_all()])
+                    events = b"".join([self._event(m) for m in self._take_all()])
                     await self.exchange.write(events)
                 elif self._over:
                     self.exchange.finish()
@@ -134,6 +149,14 @@ class Stream:
                     await self._something()
         except ClientGone:
             self.leave()
+
+    def _event(self, message: bytes) -> bytes:
+        if not message:
+            return PING
+        if not self.name:
+            return encode(message)
+        self.position += 1
+        return encode(message, id=b"%b-%d" % (self.name, self.position))
 
     async def _something(self) -> None:
         """Waits for a message or the end."""
@@ -154,7 +177,20 @@ class Stream:
 class Answer(Stream):
     """The answer to one JSON-RPC request, with what the server says before it."""
 
-    __slots__ = ("asked", "code", "headers", "heed", "id", "lasting", "owner", "stateless", "token")
+    __slots__ = (
+        "asked",
+        "code",
+        "eager",
+        "headers",
+        "heed",
+        "id",
+        "lasting",
+        "owner",
+        "stateless",
+        "token",
+        "trail",
+        "trails",
+    )
 
     def __init__(self, exchange: Exchange, id: bytes, now: float, *, stateless: bool) -> None:
         """`id` is the raw id that the client gave."""
@@ -174,6 +210,48 @@ class Answer(Stream):
         """Sent along, whichever form the answer takes."""
         self.heed: Callable[[bytes], object] | None = None
         """Is shown the reply."""
+        self.eager = False
+        """The client would rather have a stream, even for a reply that comes alone."""
+        self.trails: Trails | None = None
+        """Where it is kept for a client that loses the stream."""
+        self.trail: Trail | None = None
+
+    @property
+    def open(self) -> bool:
+        outlet = self.outlet
+        return super().open if outlet is self else outlet.open
+
+    @property
+    def heard(self) -> bool:
+        """Whether a message that is put now can still arrive, or be come back for."""
+        return self.open or (self.trail is not None and not self._over)
+
+    @property
+    def outlet(self) -> Stream:
+        reader = self if self.trail is None else self.trail.reader
+        return reader if isinstance(reader, Stream) else self
+
+    def put(self, message: bytes) -> None:
+        trail = self.trail
+        if trail is not None and message and not self._over:
+            trail.add(message)
+            if trail.reader is not self:
+                trail.reader.put(message)
+        super().put(message)
+
+    def end(self) -> None:
+        super().end()
+        if self.trail is not None:
+            self.trail.over = True
+            if self.trail.reader is not self:
+                self.trail.reader.end()
+
+    def keep(self, trails: Trails) -> None:
+        """Lets a client that knows how come back for it."""
+        request = self.exchange.request
+        if (request.header(b"mcp-protocol-version") or b"") >= SINCE:
+            self.trails = trails
+            self.eager = prefers_events(request.header(b"accept") or b"")
 
     def answer(self, reply: bytes) -> None:
         """The reply came, and ends the stream."""
@@ -193,15 +271,20 @@ class Answer(Stream):
         self.answer(failure(self.id, CANCELLED, "Request cancelled"))
 
     async def serve(self) -> None:
-        while not self._waiting and not self._over and not self.gone:
+        while not (self._waiting or self._over or self.gone or self.eager):
             await self._something()
         if self.gone:
             return
-        if self._over and len(self._waiting) == 1:
+        if self._over and len(self._waiting) == 1 and not self.eager:
             self._respond(self._take_all()[0])
             return
         self.exchange.start(200, EVENTS + self.headers)
-        await self._write_on()
+        if self.trails is None:
+            await self._write_on()
+            return
+        self.trail = self.trails.begin(self, [message for message in self._waiting if message])
+        self.trail.over = self._over
+        await self._write_on(self.trail.beginning)
 
     def _respond(self, reply: bytes) -> None:
         """Plain JSON. Errors have a status of their own in the stateless era, and no session."""
