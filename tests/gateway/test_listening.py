@@ -23,7 +23,7 @@ def test_events_arrive_while_the_stream_is_open(world: Any, run: Any) -> None:
             await reader.readuntil(b": hello\n\n")
             request = w.standins["notes"][0].seen[-1]
             assert request.header(b"mcp-session-id") == b"notes-0-session-1"
-            assert request.header(b"accept") == b"application/json, text/event-stream"
+            assert request.header(b"accept") == b"text/event-stream, application/json"
             found = w.sessions.find(session)
             assert found.streams == 1
             w.standins["notes"][0].proceed.set()
