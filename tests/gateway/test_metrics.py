@@ -59,3 +59,12 @@ def test_a_stream_has_no_duration() -> None:
     call: Any = Call("", verb="GET")
     metrics.count(call, 3600)
     assert "mooring_request_seconds_count" not in metrics.page().decode()
+
+
+def test_one_of_several_gateways_labels_all_that_it_counts() -> None:
+    metrics = Metrics({"mooring_things": ("Things.", lambda: 7)}, worker="2")
+    call: Any = Call("tools/call")
+    metrics.count(call, 0.1)
+    lines = [line for line in metrics.page().decode().splitlines() if not line.startswith("#")]
+    assert 'mooring_things{worker="2"} 7.0' in lines
+    assert all('worker="2"' in line for line in lines if "_created" not in line)

@@ -8,7 +8,7 @@ from support.fronting import eventually
 from mooring.core.ports import Listing
 from mooring.core.table import Table
 from mooring.errors import Conflict, Unavailable
-from mooring.gateway.watching import PAUSE, watch
+from mooring.gateway.watching import LONGEST_PAUSE, PAUSE, watch
 from mooring.kinds.server import MCPServer
 from mooring.stores.memory import MemoryStore
 from mooring.testing.clock import FakeClock
@@ -91,6 +91,24 @@ def test_a_store_that_fails_is_asked_again_after_a_pause(run: Any) -> None:
             await eventually(lambda: clock.sleepers)
             assert tables.seen == []
             await clock.advance(PAUSE)
+            assert await tables.latest() == []
+            watching.cancel()
+
+    run(story())
+
+
+def test_a_store_that_goes_on_failing_is_asked_less_often(run: Any) -> None:
+    async def story() -> None:
+        clock, tables = FakeClock(), Tables()
+        store = Unreliable(Unavailable("StoreUnavailable", "locked"), 6)
+        async with asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(watch(store, clock, tables.swap))
+            for pause in (PAUSE, 2, 4, LONGEST_PAUSE, LONGEST_PAUSE, LONGEST_PAUSE):
+                await eventually(lambda: clock.sleepers)
+                asked = store.lists
+                await clock.advance(pause - 0.1)
+                assert store.lists == asked
+                await clock.advance(0.1)
             assert await tables.latest() == []
             watching.cancel()
 

@@ -15,6 +15,7 @@ from mooring.api.app import make_app
 from mooring.api.reach import LogQuery
 from mooring.api.serving import serve
 from mooring.clock import Clock, SystemClock
+from mooring.core.reporting import Reports
 from mooring.errors import Invalid, NotFound
 from mooring.kinds.base import Object
 from mooring.kinds.ref import Ref
@@ -83,6 +84,7 @@ class Served:
     def __init__(self, path: Path, clock: Clock, store_clock: Clock, history: int) -> None:
         self.path = path
         self.script = Script()
+        self.reports = Reports()
         self.store = MemoryStore(store_clock, history=history)
         self._clock = clock
         self._loop = asyncio.new_event_loop()
@@ -94,7 +96,7 @@ class Served:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
             door.bind(str(self.path))
             door.listen()
-            app = make_app(self.store, self.script, self._clock)
+            app = make_app(self.store, self.script, self._clock, self.reports)
             self._task = self._loop.create_task(serve(app, door))
             self._loop.call_soon(self._listening.set)
             try:

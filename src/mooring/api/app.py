@@ -20,6 +20,7 @@ from mooring import telemetry
 from mooring.api import discovery
 from mooring.api.answers import answer, failure
 from mooring.api.exposed import EXPOSED, Exposed
+from mooring.api.gateways import Gateways
 from mooring.api.looking import Looking
 from mooring.api.manifests import Manifests
 from mooring.api.objects import Objects
@@ -28,14 +29,20 @@ from mooring.api.views import Views
 from mooring.clock import Clock
 from mooring.core.naming import CORE_PATH, GROUP_PATH, VIEW_PATH
 from mooring.core.ports import ObjectStore
+from mooring.core.reporting import REPORTS, Reports
 from mooring.errors import Invalid, MooringError, NotFound
 
 INSTANCES = f"{VIEW_PATH}/namespaces/{{namespace}}/mcpinstances"
 SERVERS = f"{VIEW_PATH}/namespaces/{{namespace}}/mcpservers"
 
 
-def make_app(store: ObjectStore, reach: Reach, clock: Clock) -> Starlette:
-    """The API over a store. Setting `app.state.ending` ends its watches and followed logs."""
+def make_app(
+    store: ObjectStore, reach: Reach, clock: Clock, reports: Reports | None = None
+) -> Starlette:
+    """The API over a store. Setting `app.state.ending` ends its watches and followed logs.
+
+    `reports`: where gateways of their own processes are heard, if there are any.
+    """
     ending = asyncio.Event()
     looking = Looking(clock, ending)
     views = Views(store, reach, looking)
@@ -50,6 +57,9 @@ def make_app(store: ObjectStore, reach: Reach, clock: Clock) -> Starlette:
         Route(f"{SERVERS}/{{name}}/call", views.call, methods=["POST"]),
         Route(f"{VIEW_PATH}/manifests", Manifests(store, clock).handle, methods=["POST", "DELETE"]),
     ]
+    if reports is not None:
+        gateways = Gateways(reports, clock)
+        routes.append(Route(REPORTS, gateways.report, methods=["POST"]))
     app = Starlette(
         routes=routes,
         exception_handlers={

@@ -34,15 +34,11 @@ class Listing:
     version: str
 
 
-class ObjectStore(Protocol):
-    """Where objects live. One contract for all of them: `tests/contracts`.
+class ObjectReader(Protocol):
+    """Objects to be looked at: a store, or an API that shows one.
 
     Versions are opaque strings that grow with every write, over all kinds.
     """
-
-    def get(self, ref: Ref) -> Awaitable[Object | None]:
-        """The object of that name, or None."""
-        ...
 
     def list(self, kind: str, namespace: str | None = None) -> Awaitable[Listing]:
         """All objects of a kind, of one namespace or of all."""
@@ -53,6 +49,14 @@ class ObjectStore(Protocol):
 
         Raises Conflict("Expired") when `since` is too old to tell: list again.
         """
+        ...
+
+
+class ObjectStore(ObjectReader, Protocol):
+    """Where objects live. One contract for all of them: `tests/contracts`."""
+
+    def get(self, ref: Ref) -> Awaitable[Object | None]:
+        """The object of that name, or None."""
         ...
 
     def put(self, new: T) -> Awaitable[T]:
@@ -66,7 +70,7 @@ class ObjectStore(Protocol):
         ...
 
     def report(self, new: T) -> Awaitable[T]:
-        """Writes the status, and nothing else; the same status again writes nothing.
+        """Writes the status and who set it, and nothing else; the same again writes nothing.
 
         The resourceVersion is checked as `put` does.
         """

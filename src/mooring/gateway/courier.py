@@ -70,7 +70,7 @@ class Courier:
         Raises Unavailable where no instance could be reached, or the one that was did not
         answer.
         """
-        way = route(entry, ask, self._sessions.loads, next(self._turns))
+        way = route(entry, ask, self._sessions.everywhere, next(self._turns))
         if isinstance(way, Reject):
             return way
         try:
@@ -99,7 +99,7 @@ class Courier:
         """
         refused = [sent.upstream.uid]
         while sent.reply.status in (429, 503) and len(refused) < INSTANCES:
-            way = route(entry, Opening(), self._sessions.loads, next(self._turns), refused)
+            way = route(entry, Opening(), self._sessions.everywhere, next(self._turns), refused)
             if isinstance(way, Reject):
                 return sent
             refused.append(way.to.uid)
@@ -140,7 +140,7 @@ class Courier:
         """An instance that was not tried yet; None where there is none, or it must be the owner."""
         if type(ask) is Pinned or len(tried) >= INSTANCES:
             return None
-        way = route(entry, ask, self._sessions.loads, next(self._turns), tried)
+        way = route(entry, ask, self._sessions.everywhere, next(self._turns), tried)
         return way if isinstance(way, Forward) else None
 
 

@@ -14,7 +14,7 @@ from mooring.clock import Clock
 from mooring.core.authorities import Authorities
 from mooring.core.identity import ANONYMOUS
 from mooring.core.load import Load
-from mooring.core.ports import ObjectStore
+from mooring.core.ports import ObjectReader
 from mooring.core.table import Table, Upstream
 from mooring.errors import MooringError
 from mooring.gateway.afterwork import Afterwork
@@ -43,7 +43,7 @@ class Gateway:
 
     def __init__(
         self,
-        store: ObjectStore,
+        store: ObjectReader,
         pool: Pool,
         sealer: Sealer,
         clock: Clock,
@@ -70,7 +70,8 @@ class Gateway:
                 "mooring_sessions": ("Open sessions.", lambda: len(self._sessions)),
                 "mooring_streams": ("Open streams.", lambda: len(self._streams)),
                 "mooring_calls": ("Calls that wait for a server.", self._calls),
-            }
+            },
+            self._sessions.gateway,
         )
         self._examiner = Examiner(ours, via)
         self._pages = Pages(self._examiner, self._metrics)

@@ -43,10 +43,18 @@ def method_class(call: Call) -> str:
 
 
 class Metrics:
-    """Counts requests by method, era and outcome; reads gauges when asked."""
+    """Counts requests by method, era and outcome; reads gauges when asked.
 
-    def __init__(self, gauges: Mapping[str, tuple[str, Callable[[], int]]]) -> None:
+    Where there are several gateways, each labels what it counts with its name (`worker`), so
+    that whoever asks one of them now and another one next sees series that go on.
+    """
+
+    def __init__(
+        self, gauges: Mapping[str, tuple[str, Callable[[], int]]], worker: str = ""
+    ) -> None:
         self._gauges = gauges
+        self._name = ("worker",) if worker else ()
+        self._own = (worker,) if worker else ()
         self._counts: defaultdict[Labels, int] = defaultdict(int)
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._buckets: defaultdict[str, list[int]] = defaultdict(lambda: [0] * (len(BOUNDS) + 1))
@@ -68,19 +76,25 @@ class Metrics:
     def collect(self) -> Iterator[Metric]:
         """For the registry."""
         requests = CounterMetricFamily(
-            "mooring_requests", "Requests on MCP endpoints.", labels=["method", "era", "outcome"]
+            "mooring_requests",
+            "Requests on MCP endpoints.",
+            labels=["method", "era", "outcome", *self._name],
         )
         for labels, count in sorted(self._counts.items()):
-            requests.add_metric(labels, count)
+            requests.add_metric([*labels, *self._own], count)
         yield requests
         durations = HistogramMetricFamily(
-            "mooring_request_seconds", "From request to the end of its answer.", labels=["era"]
+            "mooring_request_seconds",
+            "From request to the end of its answer.",
+            labels=["era", *self._name],
         )
         for era, buckets in sorted(self._buckets.items()):
-            durations.add_metric([era], _cumulative(buckets), self._seconds[era])
+            durations.add_metric([era, *self._own], _cumulative(buckets), self._seconds[era])
         yield durations
         for name, (about, read) in self._gauges.items():
-            yield GaugeMetricFamily(name, about, read())
+            gauge = GaugeMetricFamily(name, about, labels=self._name)
+            gauge.add_metric(self._own, read())
+            yield gauge
 
 
 def _cumulative(buckets: list[int]) -> list[tuple[str, float]]:

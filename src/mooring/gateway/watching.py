@@ -1,6 +1,6 @@
-"""The gateway's table, kept true by watching the object store.
+"""The gateway's table, kept true by watching the objects.
 
-Requests read the latest table and never the store. While the store does not answer, the last
+Requests read the latest table and never the store. While nobody tells what is there, the last
 table holds.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from mooring import telemetry
 from mooring.clock import Clock
-from mooring.core.ports import ObjectStore
+from mooring.core.ports import ObjectReader
 from mooring.core.table import Table, build
 from mooring.errors import Conflict, MooringError
 from mooring.kinds.ref import Ref
@@ -17,22 +17,31 @@ from mooring.kinds.server import MCPServer
 
 KIND = "MCPServer"
 PAUSE = 1.0
-"""Seconds until a store that failed is asked again."""
+"""Seconds until a store that failed is asked again; doubled while it goes on failing."""
+LONGEST_PAUSE = 8.0
 
 
-async def watch(store: ObjectStore, clock: Clock, swap: Callable[[Table], None]) -> None:
+async def watch(store: ObjectReader, clock: Clock, swap: Callable[[Table], None]) -> None:
     """Gives `swap` a new table at once and after every change, for ever."""
+    pause = PAUSE
+
+    def listed(table: Table) -> None:
+        nonlocal pause
+        pause = PAUSE
+        swap(table)
+
     while True:
         try:
-            await _follow(store, swap)
+            await _follow(store, listed)
         except Conflict:
             continue  # the version is too old to watch from: list again
         except MooringError as error:
             telemetry.event("gateway.watch_failed", logging.WARNING, error=error.message)
-            await clock.sleep(PAUSE)
+            await clock.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
 
 
-async def _follow(store: ObjectStore, swap: Callable[[Table], None]) -> None:
+async def _follow(store: ObjectReader, swap: Callable[[Table], None]) -> None:
     listing = await store.list(KIND)
     servers = {item.ref: item for item in listing.items if isinstance(item, MCPServer)}
     swap(build(servers.values()))

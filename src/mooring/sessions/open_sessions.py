@@ -12,7 +12,7 @@ from collections.abc import Container
 
 from mooring.clock import Clock
 from mooring.core.identity import Identity
-from mooring.core.load import Load
+from mooring.core.load import Load, Loads
 from mooring.kinds.ref import Ref
 from mooring.sessions.seal import LIFETIME, SealedSession, Sealer
 
@@ -24,7 +24,7 @@ ENDED_LIMIT = 100_000
 class Session:
     """One session that is open, as far as this gateway knows."""
 
-    __slots__ = ("calls", "confirmed_at", "id", "sealed", "streams", "until", "used_at")
+    __slots__ = ("calls", "confirmed_at", "counted", "id", "sealed", "streams", "until", "used_at")
 
     def __init__(self, id: str, sealed: SealedSession, until: float, used_at: float) -> None:
         self.id = id
@@ -39,16 +39,23 @@ class Session:
         """Open GET streams; likewise."""
         self.confirmed_at = float("-inf")
         """When its upstream was last asked whether it is lost."""
+        self.counted = True
+        """Whether it is part of the load of its instance here."""
 
 
 class OpenSessions:
     """Sessions by the id that clients use, and the load that they put on each instance."""
+
+    gateway = ""
+    """Whose they are, where there are several gateways."""
 
     def __init__(
         self, sealer: Sealer, clock: Clock, *, idle: float = IDLE_SECONDS, lifetime: int = LIFETIME
     ) -> None:
         self.loads: dict[str, Load] = {}
         """By instance uid; counts of calls are kept by who sends them."""
+        self.everywhere: Loads = self.loads
+        """Load over all gateways, as far as it is known here."""
         self._sealer = sealer
         self._clock = clock
         self._idle = idle
@@ -81,9 +88,7 @@ class OpenSessions:
 
     def end(self, session: Session) -> None:
         """From now on its id is unknown."""
-        self._ended[_digest(session.id)] = session.until
-        if len(self._ended) > ENDED_LIMIT:
-            self._ended.popitem(last=False)
+        self._bury(digest(session.id), session.until)
         self._drop(session)
 
     def load(self, uid: str) -> Load:
@@ -106,13 +111,18 @@ class OpenSessions:
         over = [session for session in self._open.values() if self._is_over(session, now)]
         for session in over:
             self.end(session)
-        for digest in [d for d, until in self._ended.items() if until <= now]:
-            del self._ended[digest]
+        for mark in [m for m, until in self._ended.items() if until <= now]:
+            del self._ended[mark]
         return over
+
+    def _bury(self, mark: bytes, until: float) -> None:
+        self._ended[mark] = until
+        if len(self._ended) > ENDED_LIMIT:
+            self._ended.popitem(last=False)
 
     def _unseal(self, id: str) -> Session | None:
         told = self._sealer.open(id)
-        if told is None or _digest(id) in self._ended:
+        if told is None or digest(id) in self._ended:
             return None
         return self._remember(id, told)
 
@@ -124,7 +134,7 @@ class OpenSessions:
         return session
 
     def _drop(self, session: Session) -> None:
-        if self._open.pop(session.id, None) is not None:
+        if self._open.pop(session.id, None) is not None and session.counted:
             self.load(session.sealed.uid).sessions -= 1
 
     def _is_over(self, session: Session, now: float) -> bool:
@@ -133,5 +143,6 @@ class OpenSessions:
         return not session.calls and not session.streams and now - session.used_at >= self._idle
 
 
-def _digest(id: str) -> bytes:
+def digest(id: str) -> bytes:
+    """What a session is called where its id should not be told."""
     return hashlib.blake2b(id.encode(), digest_size=16).digest()

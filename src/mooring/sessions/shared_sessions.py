@@ -1,0 +1,115 @@
+"""Sessions that can also be used through other gateways.
+
+Each session counts at the gateway where it was used last; there it becomes idle, and there it
+is ended. So what is told to the others is that a session was taken up here, that it is still
+in use, and that it has ended; what is heard of them is obeyed. `core/reporting` says how the
+tales meet.
+"""
+
+from collections.abc import Iterable
+
+from mooring.clock import Clock
+from mooring.core.load import Joint
+from mooring.core.reporting import Report, told, understood
+from mooring.sessions.open_sessions import OpenSessions, Session, digest
+from mooring.sessions.seal import LIFETIME, SealedSession, Sealer
+
+
+class SharedSessions(OpenSessions):
+    """The sessions of one of several gateways; `gateway` is its name among them."""
+
+    def __init__(self, sealer: Sealer, clock: Clock, gateway: str) -> None:
+        super().__init__(sealer, clock)
+        self.gateway = gateway
+        self._joint = Joint(self.loads)
+        self.everywhere = self._joint
+        self._by_digest: dict[bytes, Session] = {}
+        self._used: dict[bytes, None] = {}
+        self._ended_here: dict[bytes, None] = {}
+        self._swept_at = clock.monotonic()
+
+    def report(self) -> Report:
+        """What the others are to know now."""
+        return Report(loads=told(self.loads), used=tuple(self._used), ended=tuple(self._ended_here))
+
+    def exchanged(self, report: Report, answer: Report) -> None:
+        """That report has arrived, and this is what the others told."""
+        _take_out(self._used, report.used)
+        _take_out(self._ended_here, report.ended)
+        self._joint.others = understood(answer)
+        for mark in answer.used:
+            if mark not in self._used:
+                self._let_go(mark)
+        for mark in answer.ended:
+            self._end_too(mark)
+
+    def find(self, id: str) -> Session | None:
+        session = super().find(id)
+        if session is not None and not session.counted:
+            self._take(session)
+        return session
+
+    def end(self, session: Session) -> None:
+        self._ended_here[digest(session.id)] = None
+        super().end(session)
+
+    def sweep(self) -> list[Session]:
+        """Ends the sessions whose time is over, and returns them; tells which are in use."""
+        for session in [s for s in self._open.values() if not s.counted and not _busy(s)]:
+            self._drop(session)
+        over = super().sweep()
+        for session in self._open.values():
+            if _busy(session) or session.used_at >= self._swept_at:
+                self._take(session)
+        self._swept_at = self._clock.monotonic()
+        return over
+
+    def _take(self, session: Session) -> None:
+        """From now on it counts here, and the others hear of it."""
+        self._used[digest(session.id)] = None
+        if not session.counted:
+            session.counted = True
+            self.load(session.sealed.uid).sessions += 1
+
+    def _let_go(self, mark: bytes) -> None:
+        """Another gateway has taken it up; here it stays only as long as something goes on."""
+        session = self._by_digest.get(mark)
+        if session is None:
+            return
+        if not _busy(session):
+            self._drop(session)
+        elif session.counted:
+            session.counted = False
+            self.load(session.sealed.uid).sessions -= 1
+
+    def _end_too(self, mark: bytes) -> None:
+        session = self._by_digest.get(mark)
+        self._bury(mark, session.until if session else self._clock.monotonic() + LIFETIME)
+        if session is not None:
+            self._drop(session)
+
+    def _unseal(self, id: str) -> Session | None:
+        session = super()._unseal(id)
+        if session is not None:
+            self._take(session)
+        return session
+
+    def _remember(self, id: str, told: SealedSession) -> Session:
+        session = super()._remember(id, told)
+        self._by_digest[digest(id)] = session
+        return session
+
+    def _drop(self, session: Session) -> None:
+        super()._drop(session)
+        mark = digest(session.id)
+        self._by_digest.pop(mark, None)
+        self._used.pop(mark, None)
+
+
+def _busy(session: Session) -> bool:
+    return session.calls > 0 or session.streams > 0
+
+
+def _take_out(told: dict[bytes, None], marks: Iterable[bytes]) -> None:
+    for mark in marks:
+        told.pop(mark, None)
