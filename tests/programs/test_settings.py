@@ -61,6 +61,17 @@ def test_the_keepers_patience_is_a_number() -> None:
         load({}, {"MOORING_KEEPER_ALONE_SECONDS": "soon"})
 
 
+@pytest.mark.parametrize("workers", ["0", "65", "two", "-1", "1.5", "²"])
+def test_the_number_of_workers_is_refused_in_words(workers: str) -> None:
+    with pytest.raises(Invalid, match=r"--workers .*from 1 to 64"):
+        load({"workers": workers}, {})
+
+
+def test_workers_are_counted() -> None:
+    assert load({}, {}).worker_count == 1
+    assert load({"workers": "4"}, {"MOORING_WORKERS": "2"}).worker_count == 4
+
+
 def test_the_reference_names_every_setting() -> None:
     page = reference()
     assert all(f"`--{name.replace('_', '-')}`" in page for name in Settings.__slots__)

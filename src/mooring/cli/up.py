@@ -27,6 +27,11 @@ _API_LISTEN = click.option(
     help="Where kubectl connects; off: nowhere.  "
     "[env: MOORING_API_LISTEN; default: 127.0.0.1:8471]",
 )
+_WORKERS = click.option(
+    "--workers",
+    metavar="N",
+    help="Gateway processes that share the port.  [env: MOORING_WORKERS; default: 1]",
+)
 _FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
@@ -34,9 +39,10 @@ _FORMAT = "%(asctime)s %(levelname)s %(message)s"
 @click.argument("file", required=False, metavar="[FILE]")
 @_LISTEN
 @_API_LISTEN
+@_WORKERS
 @everywhere
 @pass_invocation
-def up(invocation: Invocation, file: str | None, listen: str | None, api_listen: str | None) -> int:
+def up(invocation: Invocation, /, file: str | None, **given: str | None) -> int:
     """Start everything in the foreground, declare FILE, and say how to reach it.
 
     Ctrl-C lets requests under way finish, then stops every server.
@@ -48,11 +54,11 @@ def up(invocation: Invocation, file: str | None, listen: str | None, api_listen:
     from mooring.cli.progress import read_manifest
     from mooring.programs import daemon, places
 
-    settings = _settings(invocation, listen, api_listen)
+    settings = _settings(invocation, **given)
     manifest = read_manifest(file) if file else None
     kept = places.of(settings.data_dir)
     places.prepare(kept)
-    _log_to(logging.FileHandler(kept.logs / "daemon.log"))
+    _log_to(logging.FileHandler(kept.daemon_log))
     terminal = _Terminal(invocation, manifest)
     daemon.run(settings, terminal, keeps=False)
     click.echo("Stopped.", err=True)
@@ -101,9 +107,10 @@ class _Log:
 @click.command()
 @_LISTEN
 @_API_LISTEN
+@_WORKERS
 @everywhere
 @pass_invocation
-def serve(invocation: Invocation, listen: str | None, api_listen: str | None) -> int:
+def serve(invocation: Invocation, /, **given: str | None) -> int:
     """Run as a service: stopping it leaves the servers running for the next one.
 
     \b
@@ -112,7 +119,7 @@ def serve(invocation: Invocation, listen: str | None, api_listen: str | None) ->
     """
     from mooring.programs import daemon
 
-    settings = _settings(invocation, listen, api_listen)
+    settings = _settings(invocation, **given)
     _log_to(logging.StreamHandler())
 
     daemon.run(settings, _Log(), keeps=True)
@@ -142,13 +149,10 @@ def keeper(arguments: tuple[str, ...]) -> None:
     os.execv(sys.executable, command)
 
 
-def _settings(
-    invocation: Invocation, listen: str | None = None, api_listen: str | None = None
-) -> "Settings":
+def _settings(invocation: Invocation, **given: str | None) -> "Settings":
     from mooring.programs import settings
 
-    given = {"data_dir": invocation.data_dir, "listen": listen, "api_listen": api_listen}
-    return settings.load(given, os.environ)
+    return settings.load({"data_dir": invocation.data_dir, **given}, os.environ)
 
 
 def _log_to(handler: logging.Handler) -> None:

@@ -1,5 +1,7 @@
 """The daemon: API, controllers and gateway of one installation, in one process.
 
+With several workers the gateway is several processes of its own, which it starts and ends.
+
 What must outlive it (children, their sessions, the listening socket) is the keeper's, which
 it finds or starts. Its end is a sequence: no new requests, those under way may finish, nobody
 decides any more; then, where the children end with it, the keeper; then the store.
@@ -10,16 +12,15 @@ import os
 import random
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import uuid4
 
 import uvloop
 
-from mooring import telemetry
 from mooring.api.app import make_app
 from mooring.api.serving import serve as serve_api
 from mooring.clock import Clock, SystemClock
@@ -28,13 +29,16 @@ from mooring.controllers.servers import Surroundings
 from mooring.core.authorities import authorities
 from mooring.core.keeping import KeeperState
 from mooring.core.ports import ObjectStore
-from mooring.gateway.call import refusal
+from mooring.core.reporting import Reports
+from mooring.errors import MooringError
 from mooring.gateway.gateway import Gateway
+from mooring.programs.answering import Answering, Ending, Within, either, listed
 from mooring.programs.door import Door, opened
 from mooring.programs.ending import end_keeper
 from mooring.programs.places import Lock, Places, of, prepare
 from mooring.programs.questions import Questions, greet
 from mooring.programs.settings import Settings
+from mooring.programs.workers import Workers
 from mooring.runtimes.choice import RuntimeChoice
 from mooring.runtimes.feed import Feed
 from mooring.runtimes.installs import Installs
@@ -47,11 +51,7 @@ from mooring.runtimes.remote import RemoteRuntime
 from mooring.sessions.keys import load_or_make
 from mooring.sessions.seal import Sealer
 from mooring.stores.sqlite import open_sqlite
-from mooring.transports.http_server import HttpServer
 from mooring.transports.http_upstream import Pool
-
-DRAIN_SECONDS = 10.0
-"""How long requests under way may take when the daemon ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +71,6 @@ class Front:
     """The MCP endpoints."""
     door: Door | None
     """The API for those who have the token."""
-
-
-class Ending:
-    """The wish to end; the second one is impatient."""
-
-    def __init__(self, begun: Callable[[], None]) -> None:
-        self.asked = asyncio.Event()
-        self.hurry = asyncio.Event()
-        self._begun = begun
-
-    def ask(self) -> None:
-        """Once: end in order. Twice: at once."""
-        if self.asked.is_set():
-            self.hurry.set()
-        else:
-            self.asked.set()
-            self._begun()
 
 
 class Audience(Protocol):
@@ -114,6 +97,11 @@ def run(settings: Settings, audience: Audience, *, keeps: bool) -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_live(settings, places, keeps, audience))
+    except BaseExceptionGroup as group:
+        told = _in_words(group)
+        if told is None:
+            raise
+        raise told from group
     finally:
         lock.release()
 
@@ -141,10 +129,20 @@ async def _live(settings: Settings, places: Places, keeps: bool, audience: Audie
                     ready = partial(
                         audience.ready, Ready(base, state), partial(_soon, loop, ending)
                     )
-                    await daemon.live(start, keeper, listener, ending, ready)
+                    log = "" if keeps else str(places.daemon_log)
+                    answering = daemon.answering(listener, log)
+                    await daemon.live(start, keeper, answering, ending, ready)
                 finally:
                     if not keeps:
                         await end_keeper(keeper, clock)
+
+
+def _in_words(error: BaseException | None) -> MooringError | None:
+    """An error in words among those of a group of tasks."""
+    while isinstance(error, BaseExceptionGroup):
+        found = error.subgroup(MooringError)
+        error = found.exceptions[0] if found is not None else None
+    return error if isinstance(error, MooringError) else None
 
 
 def _soon(loop: asyncio.AbstractEventLoop, ending: Ending) -> None:
@@ -177,26 +175,39 @@ class _Daemon:
         clock: Clock,
         front: Front,
     ) -> None:
+        self._settings = settings
         self._places = places
         self._store = store
         self._pool = pool
         self._clock = clock
-        self._base = base = front.base
+        self._base = front.base
         self._door = front.door
-        port = int(base.rpartition(":")[2])
-        ours = authorities(port, _listed(settings.allowed_hosts), _listed(settings.allowed_origins))
-        sealer = Sealer(load_or_make(places.keys / "sessions.key"))
-        self._gateway = Gateway(store, pool, sealer, clock, ours)
-        self._server = HttpServer(self._gateway.handle, refusal=refusal)
+        self._reports = Reports() if settings.worker_count > 1 else None
         door = front.door.url if front.door else ""
-        questions = Questions(pool, LogReader(places.logs, clock), base, door)
-        self._api = make_app(store, questions, clock)
+        questions = Questions(pool, LogReader(places.logs, clock), front.base, door)
+        self._api = make_app(store, questions, clock, self._reports)
+
+    def answering(self, listener: socket.socket, log: str) -> Answering:
+        """Who answers on the MCP port; `log`: the file of processes of their own, else stderr."""
+        hosts, origins = self._settings.allowed_hosts, self._settings.allowed_origins
+        key = self._places.keys / "sessions.key"
+        sealer = Sealer(load_or_make(key))
+        if self._reports is None:
+            port = int(self._base.rpartition(":")[2])
+            ours = authorities(port, listed(hosts), listed(origins))
+            return Within(Gateway(self._store, self._pool, sealer, self._clock, ours), listener)
+        arguments = [
+            *("--api", str(self._places.api_socket), "--session-key", str(key)),
+            *("--allowed-hosts", hosts, "--allowed-origins", origins, "--log", log),
+        ]
+        count = self._settings.worker_count
+        return Workers(count, listener, arguments, self._reports, self._clock)
 
     async def live(
         self,
         start: KeeperStart,
         keeper: KeeperClient,
-        listener: socket.socket,
+        answering: Answering,
         ending: Ending,
         ready: Callable[[], None],
     ) -> None:
@@ -216,7 +227,7 @@ class _Daemon:
         processes = ProcessRuntime(keeper, installs, around_processes, feed)
         runtime = RuntimeChoice(processes, RemoteRuntime(feed), feed)
         around = Surroundings(
-            self._base, self._gateway.loads, random.random, dict(os.environ), runtime.sources
+            self._base, answering.loads, random.random, dict(os.environ), runtime.sources
         )
         controllers = Controllers(
             self._store, runtime, self._clock, partial(greet, self._pool), around
@@ -229,13 +240,12 @@ class _Daemon:
             ]
             if self._door is not None:
                 work.append(tasks.create_task(self._door.serve(self._api), name="api door"))
-            gateway = tasks.create_task(self._gateway.run(), name="gateway")
-            await self._gateway.loaded.wait()
-            await self._server.listen(listener)
-            await _either(controllers.looked.wait(), ending.asked.wait())
+            gateway = tasks.create_task(answering.run(), name="gateway")
+            await either(answering.open(), ending.asked.wait())
+            await either(controllers.looked.wait(), ending.asked.wait())
             ready()
             await ending.asked.wait()
-            await self._drain(ending)
+            await answering.drain(ending.hurry)
             for task in (*work, gateway):
                 task.cancel()
 
@@ -253,26 +263,6 @@ class _Daemon:
             await serve_api(self._api, door)
         finally:
             path.unlink(missing_ok=True)
-
-    async def _drain(self, ending: Ending) -> None:
-        telemetry.event("daemon.draining", requests=self._server.requests_open)
-        self._server.stop_accepting()
-        self._gateway.close_streams()
-        await _either(self._server.drain(DRAIN_SECONDS), ending.hurry.wait())
-        await self._server.close()
-
-
-async def _either(*waits: Coroutine[Any, Any, object]) -> None:
-    """Returns when one of them has come; the others are given up."""
-    async with asyncio.TaskGroup() as tasks:
-        begun = [tasks.create_task(wait) for wait in waits]
-        await asyncio.wait(begun, return_when=asyncio.FIRST_COMPLETED)
-        for task in begun:
-            task.cancel()
-
-
-def _listed(text: str) -> list[str]:
-    return [item.strip() for item in text.split(",") if item.strip()]
 
 
 def _new_uid() -> str:

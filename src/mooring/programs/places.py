@@ -65,6 +65,11 @@ class Places:
         """What servers and Mooring itself said."""
         return self.data / "logs"
 
+    @property
+    def daemon_log(self) -> Path:
+        """What a daemon said that has a terminal for its user."""
+        return self.logs / "daemon.log"
+
 
 def of(data_dir: str) -> Places:
     """The places of a data directory; touches nothing."""

@@ -12,6 +12,9 @@ from typing import Any
 
 from mooring.errors import Invalid
 
+WORKERS = 64
+"""Gateway processes that one daemon may have."""
+
 
 def _default_data_dir() -> str:
     base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
@@ -53,11 +56,22 @@ class Settings:
         "Origins (separated by commas) of web pages that may call the MCP endpoints.",
         "",
     )
+    workers: str = _setting(
+        "MOORING_WORKERS",
+        "Gateway processes that share the MCP port, 1 to 64. With 1 the gateway is part of the "
+        "daemon; more use more cores.",
+        "1",
+    )
     keeper_alone_seconds: str = _setting(
         "MOORING_KEEPER_ALONE_SECONDS",
         "Seconds after which the keeper ends its children and itself when no daemon came back.",
         "300",
     )
+
+    @property
+    def worker_count(self) -> int:
+        """How many gateway processes."""
+        return int(self.workers)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -98,6 +112,10 @@ def load(given: Mapping[str, str | None], environ: Mapping[str, str]) -> Setting
     settings = Settings(**values)
     if not settings.keeper_alone_seconds.isdigit():
         raise Invalid("Invalid", "MOORING_KEEPER_ALONE_SECONDS: expected a number of seconds")
+    workers = settings.workers
+    if not (workers.isascii() and workers.isdigit() and 1 <= int(workers) <= WORKERS):
+        wanted = f"expected a number from 1 to {WORKERS}"
+        raise Invalid("Invalid", f"--workers {workers!r}: {wanted}")
     return settings
 
 
