@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 TOOLS := .tools/.installed
 BENCH_TOOLS := .tools/bench/.installed
 
-.PHONY: setup up quick test lint gen bench soak clean
+.PHONY: setup up quick test lint gen bench conformance soak clean
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -38,6 +38,9 @@ quick: setup
 
 test: lint $(TOOLS)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q -m 'not soak'
+
+conformance: setup $(TOOLS)
+	PYTHONPATH=tests PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m support.conformance
 
 soak: setup $(TOOLS)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q -m soak
