@@ -5,7 +5,7 @@ Upwards never: cookies, `Forwarded`, `X-Forwarded-*`, and `Authorization`, which
 Mooring and not for the servers behind it. Downwards never: cookies, CORS and CSP headers.
 """
 
-from collections.abc import Iterable
+from functools import lru_cache
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -36,6 +36,7 @@ EVENTS_FIRST = (b"accept", b"text/event-stream, application/json")
 NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 
+@lru_cache(maxsize=1024)  # a client says the same again and again
 def upwards(headers: Headers, session: bytes, via: bytes) -> Headers:
     """The headers of a request as its upstream gets them.
 
@@ -78,7 +79,8 @@ def hops(headers: Headers, ours: bytes) -> bytes:
     return b", ".join([*(value for name, value in headers if name == b"via"), ours])
 
 
-def downwards(headers: Headers, extra: Iterable[tuple[bytes, bytes]] = ()) -> Headers:
+@lru_cache(maxsize=1024)
+def downwards(headers: Headers, extra: Headers = ()) -> Headers:
     """The headers of an answer as the client gets them, with `extra` ones of ours."""
     return (*[pair for pair in headers if pair[0] in DOWNWARDS], NOSNIFF, *extra)
 

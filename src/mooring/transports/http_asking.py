@@ -13,6 +13,7 @@ import httptools
 
 from mooring.errors import Unavailable
 from mooring.transports.http_head import Headers
+from mooring.transports.http_recall import Recall
 from mooring.transports.http_reply import HIGH, Reply
 
 _ENDS_OF_BODY: Final = (b"content-length", b"transfer-encoding")
@@ -27,8 +28,15 @@ class Stale(Exception):
         """Whether the request may have reached the upstream."""
 
 
+Head = tuple[int, Headers]
+"""Status and headers."""
+
+
 class Home(Protocol):
     """Where a connection comes from, and goes back to."""
+
+    known: Recall[Head]
+    """Heads of answers."""
 
     def made(self, connection: "UpstreamConnection") -> None:
         """It is open."""
@@ -54,6 +62,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_heard",
         "_home",
         "_lasting",
+        "_loop",
         "_parser",
         "_poll",
         "_reading",
@@ -72,6 +81,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._where = where
         self._head_limit = head_limit
         self._home = home
+        self._loop = asyncio.get_running_loop()  # to ask for it each time is a system call
         self._parser = httptools.HttpResponseParser(self)
         self._transport = cast(asyncio.Transport, None)  # until connection_made
         self._poll = select.poll()
@@ -106,7 +116,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._heard = self._finished = self._lasting = self._to_the_end = False
         self._size = 0
         reply = self._reply = Reply(self)
-        waiter: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[Reply] = self._loop.create_future()
         self._waiter = waiter
         self._transport.write(request)
         try:
@@ -157,7 +167,11 @@ class UpstreamConnection(asyncio.Protocol):
         if reply is None:
             self.abort()  # nothing was asked
             return
+        fresh = not self._heard and not self._bare
         self._heard = True
+        if fresh and self._recall(reply, data):
+            self._free()
+            return
         self._size += len(data)
         try:
             self._parser.feed_data(data)
@@ -169,10 +183,30 @@ class UpstreamConnection(asyncio.Protocol):
         if self._waiter is not None and not self._hand_over(reply, self._waiter):
             return
         if self._finished:
+            if fresh and self._lasting:
+                self._remember(reply, data)
             self._free()
         elif reply.buffered > HIGH and self._reading:
             self._reading = False
             self._transport.pause_reading()
+
+    def _recall(self, reply: Reply, data: bytes) -> bool:
+        """Takes a whole answer whose head came before; False where it is none."""
+        waiter = self._waiter
+        known = self._home.known.find(data)
+        if known is None or waiter is None:
+            return False
+        reply.take(known[0], known[1])
+        self._finished = self._lasting = True
+        self._waiter = None
+        if not waiter.done():
+            waiter.set_result(reply)
+        return True
+
+    def _remember(self, reply: Reply, data: bytes) -> None:
+        """Keeps the head of an answer that came whole and said how long it is."""
+        if reply.complete is not None and reply.header(b"transfer-encoding") is None:
+            self._home.known.keep(data, (reply.status, reply.headers), len(reply.complete))
 
     def _hand_over(self, reply: Reply, waiter: "asyncio.Future[Reply]") -> bool:
         """Gives the reply to whoever waits for it, once its head is there."""

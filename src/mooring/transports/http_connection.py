@@ -15,7 +15,8 @@ from enum import Enum
 from typing import Final, Protocol, cast
 
 from mooring.transports.http_exchange import ClientGone, Exchange, encode_head
-from mooring.transports.http_head import Headers, Limits, Refused, RequestReader, Stage
+from mooring.transports.http_head import Headers, Limits, Refused, Request, RequestReader, Stage
+from mooring.transports.http_recall import Recall
 
 _SLICE: Final = 16 * 1024
 """Bytes parsed at once while more requests than one may be in them."""
@@ -35,6 +36,8 @@ class Owner(Protocol):
     date: bytes
     draining: bool
     refusal: Callable[[int, str], tuple[Headers, bytes]]
+    known: Recall[Request]
+    """Heads of requests."""
 
     def connected(self, connection: "ServerConnection") -> bool:
         """Counts the connection in; False when there are too many."""
@@ -83,7 +86,7 @@ class ServerConnection(asyncio.Protocol):
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
-        self._reader = RequestReader(owner.limits)
+        self._reader = RequestReader(owner.limits, owner.known)
         self._transport = cast(asyncio.Transport, None)  # until connection_made
         self._exchange: Exchange | None = None
         self._refused: Refused | None = None

@@ -8,6 +8,7 @@ how its own answer is framed.
 import socket
 from collections.abc import Callable
 from enum import Enum
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, Protocol
 
@@ -206,6 +207,11 @@ def encode_lines(
 
     Raises ValueError for a line break in a header.
     """
+    return b"%b%b\r\n" % (_lines(first, headers, left_out), framing)
+
+
+@lru_cache(maxsize=1024)  # the same few heads go out again and again
+def _lines(first: bytes, headers: Headers, left_out: frozenset[bytes]) -> bytes:
     parts = [first]
     for name, value in headers:
         if name not in left_out:
@@ -214,4 +220,4 @@ def encode_lines(
     lines = len(parts) - 1 + first.count(b"\n")
     if head.count(b"\n") != lines or head.count(b"\r") != lines:
         raise ValueError("a header holds a line break")
-    return b"%b%b\r\n" % (head, framing)
+    return head

@@ -13,6 +13,8 @@ from typing import Final
 
 import httptools
 
+from mooring.transports.http_recall import Recall
+
 Headers = tuple[tuple[bytes, bytes], ...]
 """Names in lower case, values stripped, in order of arrival."""
 
@@ -31,6 +33,8 @@ SINGLE: Final = frozenset(
     }
 )
 """Headers that may come once only; every `mcp-*` header too."""
+
+_SPECIAL: Final = frozenset({b"expect", b"transfer-encoding", b"upgrade"})
 
 _ABSOLUTE: Final = re.compile(rb"https?://([^/?]*)(/[^?]*)?(?:\?(.*))?", re.IGNORECASE)
 
@@ -108,9 +112,28 @@ class Request:
         self.keep_alive = True
         """Whether the client would send another request on the same connection."""
 
+    def again(self, body: bytes) -> "Request":
+        """The same request with another body."""
+        same = Request.__new__(Request)
+        same.method = self.method
+        same.path = self.path
+        same.query = self.query
+        same.headers = self.headers
+        same.index = self.index
+        same.version = self.version
+        same.keep_alive = self.keep_alive
+        same.peer = ""
+        same.body = body
+        return same
+
     def header(self, name: bytes) -> bytes | None:
         """The first value under that name (in lower case), or None."""
         return self.index.get(name)
+
+    @property
+    def plain(self) -> bool:
+        """Whether the head says all there is to say about where the request ends."""
+        return self.keep_alive and self.version == "1.1" and _SPECIAL.isdisjoint(self.index)
 
     @property
     def has_body(self) -> bool:
@@ -137,7 +160,9 @@ class RequestReader:
         "_detour",
         "_fed",
         "_headers",
+        "_known",
         "_limits",
+        "_over",
         "_parser",
         "_refused",
         "_request",
@@ -149,8 +174,10 @@ class RequestReader:
         "stage",
     )
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, known: Recall[Request] | None = None) -> None:
+        """`known`: shared by the readers of a server."""
         self._limits = limits
+        self._known: Recall[Request] = Recall() if known is None else known
         self._parser = httptools.HttpRequestParser(self)
         self._headers: list[tuple[bytes, bytes]] = []
         self._target = b""
@@ -159,6 +186,8 @@ class RequestReader:
         self._refused: Refused | None = None
         self._detour = False
         self._resuming = False
+        self._over = False
+        """Nothing after the last request is one."""
         self._fed = 0
         """Bytes that were fed last."""
         self._size = 0
@@ -173,6 +202,21 @@ class RequestReader:
 
     def feed(self, chunk: bytes | memoryview) -> None:
         """Takes the next bytes of the connection."""
+        if self.stage is not Stage.IDLE or self._over or type(chunk) is not bytes:
+            self._parse(chunk)
+            return
+        known = self._known.find(chunk)
+        if known is not None:
+            self._size = self._barren = 0
+            self.ready.append(known[0].again(known[1]))
+            return
+        before = len(self.ready)
+        self._parse(chunk)
+        if len(self.ready) == before + 1 and self.ready[before].plain:
+            request = self.ready[before]
+            self._known.keep(chunk, request.again(b""), len(request.body))
+
+    def _parse(self, chunk: bytes | memoryview) -> None:
         self._fed = len(chunk)
         self._size += self._fed
         self._barren += self._fed
@@ -263,6 +307,7 @@ class RequestReader:
             self._detour = False
             return  # not complete at all: `_go_on` reads the body
         request.body = bytes(self._body)
+        self._over = not request.keep_alive
         self.ready.append(request)
         self._request = None
         self._headers.clear()  # of trailers, which nobody asked for

@@ -10,10 +10,11 @@ from typing import Final
 
 from mooring.core.address import Address
 from mooring.errors import Unavailable
-from mooring.transports.http_asking import UpstreamConnection
+from mooring.transports.http_asking import Head, UpstreamConnection
 from mooring.transports.http_exchange import FRAMING, encode_lines
 from mooring.transports.http_head import Headers
 from mooring.transports.http_reach import reach
+from mooring.transports.http_recall import Recall
 
 _OURS: Final = FRAMING | {b"accept-encoding", b"host"}
 """Headers that the lane gives."""
@@ -50,6 +51,8 @@ class Lane:
         "_waiting",
         "connections",
         "emptied",
+        "known",
+        "loop",
         "where",
     )
 
@@ -59,6 +62,8 @@ class Lane:
         self.connections: set[UpstreamConnection] = set()
         self.emptied = asyncio.Event()
         """Set when the last connection is lost."""
+        self.loop = asyncio.get_running_loop()
+        self.known: Recall[Head] = Recall()
         self._address = address
         self._host = f" HTTP/1.1\r\nhost: {address.authority}\r\n"
         self._limits = limits
@@ -90,7 +95,7 @@ class Lane:
         while idle:
             if repeatable:
                 return idle.pop()
-            age = asyncio.get_running_loop().time() - idle[-1].idle_since
+            age = self.loop.time() - idle[-1].idle_since
             if age > self._limits.fresh_seconds:
                 return None  # those before it are older
             connection = idle.pop()
@@ -171,7 +176,7 @@ class Lane:
 
     def freed(self, connection: UpstreamConnection) -> None:
         """Takes a connection back."""
-        connection.idle_since = asyncio.get_running_loop().time()
+        connection.idle_since = self.loop.time()
         self._pass_on(connection)
 
     def lost(self, connection: UpstreamConnection) -> None:

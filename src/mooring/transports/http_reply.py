@@ -147,6 +147,13 @@ class Reply:
         self._error = self._error or error
         self._wake()
 
+    def take(self, head: tuple[int, Headers], body: bytes) -> None:
+        """A whole answer, at once."""
+        self.status, self.headers = head
+        self.complete = body
+        self._source = None
+        self._ended = True
+
     def gather(self) -> None:
         """Joins the pieces of a body that came at once."""
         self.complete = b"".join(self._pieces) if self._pieces else b""

@@ -16,6 +16,7 @@ from mooring import telemetry
 from mooring.transports.http_connection import ServerConnection
 from mooring.transports.http_exchange import ClientGone, Exchange
 from mooring.transports.http_head import Headers, Limits, Request
+from mooring.transports.http_recall import Recall
 
 __all__ = ["ClientGone", "Exchange", "Handler", "Headers", "HttpServer", "Limits", "Request"]
 
@@ -43,6 +44,7 @@ class HttpServer:
     ) -> None:
         self.limits = limits
         self.refusal: Refusal = refusal or _plain
+        self.known: Recall[Request] = Recall()
         self.draining = False
         self.now = 0.0
         self.date = b""
@@ -50,7 +52,8 @@ class HttpServer:
         self._handler = handler
         self._listeners: list[asyncio.Server] = []
         self._connections: set[ServerConnection] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[Exchange, asyncio.Task[None]] = {}
+        self._loop = cast(asyncio.AbstractEventLoop, None)  # until it listens
         self._changed = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -110,7 +113,7 @@ class HttpServer:
         self.draining = True
         for connection in tuple(self._connections):
             connection.abort()
-        tasks = tuple(self._tasks)
+        tasks = tuple(self._tasks.values())
         for task in tasks:
             task.cancel()
         if tasks:
@@ -145,7 +148,7 @@ class HttpServer:
 
     def serve(self, exchange: Exchange) -> None:
         """Runs the handler in a task of its own; `close` sees to its end."""
-        self._tasks.add(asyncio.get_running_loop().create_task(self._handle(exchange)))
+        self._tasks[exchange] = self._loop.create_task(self._handle(exchange))
 
     async def _handle(self, exchange: Exchange) -> None:
         try:
@@ -157,7 +160,7 @@ class HttpServer:
         finally:
             if not exchange.ended:
                 self._give_up(exchange)
-            self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+            self._tasks.pop(exchange, None)
             self._changed.set()
 
     def _give_up(self, exchange: Exchange) -> None:
@@ -176,7 +179,7 @@ class HttpServer:
 
     def _sweep(self) -> None:
         """Looks at every connection's deadlines, and at the clock for the Date header."""
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         self.now = loop.time()
         self.date = f"date: {formatdate(usegmt=True)}\r\n".encode("ascii")
         for connection in tuple(self._connections):

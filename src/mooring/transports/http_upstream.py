@@ -61,8 +61,8 @@ class Pool:
         "UpstreamMalformed"; ValueError for a line break in a header or path.
         """
         repeatable = conditions.get("repeatable", True)
-        deadline = asyncio.get_running_loop().time() + conditions.get("seconds", 60.0)
         lane = self._lane(address)
+        deadline = lane.loop.time() + conditions.get("seconds", 60.0)
         request = lane.request(method, conditions.get("path") or address.path, headers, body)
         connection = lane.take(repeatable=repeatable)
         while True:

@@ -1,0 +1,90 @@
+"""What was read before is not parsed again, and means the same."""
+
+from collections.abc import Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mooring.transports import http_recall
+from mooring.transports.http_head import Limits, Refused, Request, RequestReader
+from mooring.transports.http_recall import Recall
+
+HEAD = b"POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n"
+PIECES = (
+    HEAD + b"{}",
+    HEAD + b"[]",
+    HEAD,
+    b"{}",
+    b"\r\n",
+    b"\r\n\r\n",
+    b"P",
+    b"POST /b?c HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n\r\n\r\n",
+    b"GET / HTTP/1.1\r\nhost: x\r\n\r\n",
+    b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+    b"GET / HTTP/1.0\r\nhost: x\r\n\r\n",
+    b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+    b"POST / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 1\r\n\r\na",
+    b"POST / HTTP/1.1\r\nhost: x\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n",
+    b"no request\r\n\r\n",
+)
+
+
+def told(request: Request) -> tuple[object, ...]:
+    return (
+        request.method, request.path, request.query, request.headers, request.index,
+        request.version, request.keep_alive, request.body,
+    )  # fmt: skip
+
+
+def read(reader: RequestReader, chunks: Sequence[bytes | memoryview]) -> list[object]:
+    """The requests and the refusal that a reader makes of these chunks."""
+    try:
+        for chunk in chunks:
+            reader.feed(chunk)
+    except Refused as refused:
+        return [*map(told, reader.ready), refused.status, refused.message]
+    return [*map(told, reader.ready), reader.stage, reader.awaits_continue]
+
+
+@given(st.lists(st.lists(st.sampled_from(PIECES), max_size=3).map(b"".join), max_size=6))
+def test_a_reader_that_remembers_reads_what_one_does_that_cannot(chunks: list[bytes]) -> None:
+    known: Recall[Request] = Recall()
+    for piece in PIECES:
+        read(RequestReader(Limits(), known), [piece])
+    plainly = read(RequestReader(Limits()), [memoryview(chunk) for chunk in chunks])
+    assert read(RequestReader(Limits(), known), chunks) == plainly
+
+
+def test_a_head_that_comes_again_is_not_parsed_again() -> None:
+    known: Recall[Request] = Recall()
+    reader = RequestReader(Limits(), known)
+    reader.feed(HEAD + b"{}")
+    reader.feed(HEAD + b"[]")
+    first, second = reader.ready
+    assert (first.body, second.body) == (b"{}", b"[]")
+    assert second.headers is first.headers
+
+
+def test_only_a_whole_message_is_known() -> None:
+    known: Recall[str] = Recall()
+    known.keep(HEAD + b"{}", "it", 2)
+    assert known.find(HEAD + b"[]") == ("it", b"[]")
+    for other in (HEAD, HEAD + b"[", HEAD + b"[]x", HEAD[:-2], b"x" + HEAD + b"[]", b""):
+        assert known.find(other) is None
+
+
+def test_a_message_with_something_around_it_is_not_kept() -> None:
+    known: Recall[str] = Recall()
+    for chunk in (HEAD + b"{}x", b"\r\n\r\n" + HEAD + b"{}", b"{}"):
+        known.keep(chunk, "it", 2)
+        assert known.find(chunk) is None
+
+
+def test_memory_is_bounded() -> None:
+    known: Recall[int] = Recall()
+    known.keep(b"x: %b\r\n\r\n" % (b"y" * http_recall._LONGEST), 0, 0)
+    assert known.find(b"x: %b\r\n\r\n" % (b"y" * http_recall._LONGEST)) is None
+    for number in range(http_recall._MANY + 1):
+        known.keep(b"x: %d\r\n\r\n" % number, number, 0)
+    assert known.find(b"x: 0\r\n\r\n") is None
+    assert known.find(b"x: %d\r\n\r\n" % http_recall._MANY) == (http_recall._MANY, b"")
