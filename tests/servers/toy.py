@@ -5,7 +5,8 @@ written, so that a test may also run it without a process. Options, as words on 
 line: the eras that it speaks (`session`, the default, `stateless`, `dual`: both from one
 process, `locking`: the one that comes first, `fatal`: dies of an unexpected first request,
 `silent`: ignores one), what its tools want (`mirrored`: an argument in a header), and how it
-writes (`crlf`, `bom`, `batch`, `tail`: the id last).
+writes (`crlf`, `bom`, `batch`, `tail`: the id last). `tolerant`: it does not die of
+what it does not understand.
 """
 
 import json
@@ -60,6 +61,11 @@ class Toy:
         if "tail" in self.words and "id" in message:
             message = message | {"id": message.pop("id")}
         return json.dumps(message, separators=(",", ":"))
+
+    def misunderstood(self, message: Message) -> str:
+        """What is said to a message that is none."""
+        error = {"code": -32603, "message": "misunderstood"}
+        return self.dump({"jsonrpc": "2.0", "id": message.get("id"), "error": error})
 
     # -- eras
 
@@ -261,6 +267,10 @@ def main() -> None:
             written = toy.take(line)
         except Leave as leave:
             os._exit(leave.args[0])
+        except (AttributeError, LookupError, TypeError, ValueError):
+            if "tolerant" not in toy.words:
+                raise
+            written = [toy.misunderstood(json.loads(line))]
         for text in written:
             sys.stdout.write(text + end)
         sys.stdout.flush()
