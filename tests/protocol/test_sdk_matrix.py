@@ -25,6 +25,7 @@ CLIENTS = {
 SERVERS = {
     "second-http": (sys.executable, "sdk2.py"),
     "second-stdio": (sys.executable, "sdk2.py"),
+    "second-shared": (sys.executable, "sdk2.py"),
     "first-http": (str(PREVIOUS), "sdk1.py"),
     "first-stdio": (str(PREVIOUS), "sdk1.py"),
 }
@@ -37,8 +38,18 @@ spec:
   source: {{command: ["{python}", "{root}/tests/servers/{script}"]}}
   {way}
 """
-HTTP = "transport: streamable-http"
-STDIO = "isolation: session"
+WAYS = {
+    "http": "transport: streamable-http",
+    "stdio": "isolation: session",
+    "shared": "isolation: shared",
+}
+PAIRS = [
+    (client, server)
+    for client in CLIENTS
+    for server in SERVERS
+    if client == "2.x, auto" or server != "second-shared"
+]
+"""Sessions that share a child cannot be asked by it; in the stateless era they can."""
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +58,7 @@ def mooring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mooring]:
     manifest = "".join(
         MANIFEST.format(
             name=name, python=python, root=ROOT, script=script,
-            way=HTTP if name.endswith("http") else STDIO,
+            way=WAYS[name.partition("-")[2]],
         )
         for name, (python, script) in SERVERS.items()
     )  # fmt: skip
@@ -62,8 +73,7 @@ def mooring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mooring]:
         installation.end()
 
 
-@pytest.mark.parametrize("client", CLIENTS)
-@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize(("client", "server"), PAIRS)
 def test_everything_works(mooring: Mooring, client: str, server: str) -> None:
     python, script, *mode = CLIENTS[client]
     poll = ["poll"] if server.endswith("http") and client != "2.x, auto" else []
