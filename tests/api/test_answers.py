@@ -68,7 +68,8 @@ def test_documents_are_compact_json() -> None:
 
 
 def test_a_list_says_what_it_is_of() -> None:
-    assert listing("MCPServer", "mooring.dev/v1alpha1", [{"a": 1}], "7") == {
+    said = {"resourceVersion": "7"}
+    assert listing("MCPServer", "mooring.dev/v1alpha1", [{"a": 1}], said) == {
         "kind": "MCPServerList",
         "apiVersion": "mooring.dev/v1alpha1",
         "metadata": {"resourceVersion": "7"},
@@ -84,7 +85,7 @@ def test_every_kind_has_a_table_whose_rows_fit_its_heads(naming: object) -> None
         "spec": {"source": {"url": "http://x"}, "server": "x"},
         "involvedObject": {},
     }
-    made = table(kind, [document, document], "1", datetime(2026, 1, 1, tzinfo=UTC))
+    made = table(kind, [document, document], {}, datetime(2026, 1, 1, tzinfo=UTC))
     heads = made["columnDefinitions"]
     assert all(len(row["cells"]) == len(heads) for row in made["rows"])
     assert all(isinstance(cell, str) for row in made["rows"] for cell in row["cells"])

@@ -22,7 +22,8 @@ def test_an_unknown_path_is_not_found(api: Served, path: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("DELETE", SERVERS),
+        ("DELETE", "/apis/mooring.dev/v1alpha1/mcpservers"),
+        ("POST", "/api/v1/namespaces"),
         ("POST", "/apis/mooring.dev/v1alpha1/mcpservers"),
         ("DELETE", f"{SERVERS}/time/status"),
         ("POST", "/api/v1/namespaces/default/events"),

@@ -16,7 +16,7 @@ def test_the_groups_are_told(api: Served) -> None:
 @pytest.mark.parametrize(
     ("path", "version", "names"),
     [
-        ("/api/v1", "v1", {"secrets", "events"}),
+        ("/api/v1", "v1", {"secrets", "events", "namespaces"}),
         (
             "/apis/mooring.dev/v1alpha1",
             "mooring.dev/v1alpha1",

@@ -289,3 +289,33 @@ def test_an_immutable_secret_cannot_change(api: Served) -> None:
         assert answer.status == 422
         assert "its values cannot change" in answer.document["message"]
     assert patch(api, f"{SECRETS}/creds", {"metadata": {"labels": {"a": "b"}}}).status == 200
+
+
+@pytest.mark.parametrize("validation", ["Warn", "Ignore"])
+def test_unknown_fields_are_left_out_where_one_asks_for_it(api: Served, validation: str) -> None:
+    given = document(replicaz=3, env=[{"name": "A", "value": "x", "valve": "é"}])
+    given["metadata"] |= {"lables": {}, "selfLink": "/x"}
+    query = f"?fieldValidation={validation}"
+    made = api.ask("POST", SERVERS + query, given)
+    assert made.status == 201
+    warning = made.headers.get("warning", "")
+    assert ("spec.replicaz: unknown field (did you mean replicas?)" in warning) == (
+        validation == "Warn"
+    )
+    assert "selfLink" not in warning
+    assert api.get(TIME).spec.env[0].value == "x"
+    again = patch(api, f"{SERVERS}/time", {"spec": {"replicas": 2, "x": 1}}, query)
+    assert (again.status, "spec.x" in again.headers.get("warning", "")) == (
+        200,
+        validation == "Warn",
+    )
+    assert api.get(TIME).spec.replicas == 2
+
+
+def test_unknown_fields_are_refused_otherwise(api: Served) -> None:
+    for query in ("", "?fieldValidation=Strict"):
+        assert api.ask("POST", SERVERS + query, document(replicaz=3)).status == 422
+    odd = api.ask("POST", f"{SERVERS}?fieldValidation=Perhaps", document())
+    assert (odd.status, "fieldValidation" in odd.document["message"]) == (400, True)
+    unsound = api.ask("POST", f"{SERVERS}?fieldValidation=Ignore", document(group="a\0b"))
+    assert unsound.status == 422

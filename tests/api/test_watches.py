@@ -186,3 +186,15 @@ def test_a_view_is_watched_from_now_on_only(api: Served) -> None:
         assert told(event()) == ("ADDED", "time-0")
     with api.events(f"{INSTANCES}?watch=true&resourceVersion={listed}") as event:
         assert event()["object"]["code"] == 410
+
+
+def test_a_watch_may_begin_with_everything_and_say_when_that_was_all(api: Served) -> None:
+    api.put(server())
+    query = "?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
+    with api.events(f"{SERVERS}{query}&allowWatchBookmarks=true") as following:
+        assert following()["type"] == "ADDED"
+        mark = following()
+        assert mark["type"] == "BOOKMARK"
+        assert mark["object"]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
+        api.put(server("later"))
+        assert following()["object"]["metadata"]["name"] == "later"

@@ -139,6 +139,6 @@ def test_what_is_read_is_what_pyyaml_reads(text: str) -> None:
     if any(isinstance(each, Flaw) or each.flaws for each in read):
         return
     plain = [each.value for each in read if isinstance(each, Placed)]
-    if ":" not in text:
+    if ":" not in text and "{" not in text:
         assert plain == expected
     assert len(plain) == len(expected)

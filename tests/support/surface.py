@@ -93,11 +93,15 @@ class Served:
         self._thread = threading.Thread(target=self._live)
 
     def _live(self) -> None:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
+        with (
+            socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door,
+            socket.create_server(("127.0.0.1", 0)) as tcp,
+        ):
             door.bind(str(self.path))
             door.listen()
-            app = make_app(self.store, self.script, self._clock, self.reports)
-            self._task = self._loop.create_task(serve(app, door))
+            self.url = f"http://127.0.0.1:{tcp.getsockname()[1]}"
+            self.app = make_app(self.store, self.script, self._clock, self.reports)
+            self._task = self._loop.create_task(self._serve(door, tcp))
             self._loop.call_soon(self._listening.set)
             try:
                 self._loop.run_until_complete(self._task)
@@ -106,6 +110,11 @@ class Served:
             finally:
                 self._loop.run_until_complete(self._loop.shutdown_asyncgens())
                 self._loop.close()
+
+    async def _serve(self, *doors: socket.socket) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for door in doors:
+                tasks.create_task(serve(self.app, door))
 
     def start(self) -> None:
         self._thread.start()

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -65,19 +65,29 @@ def wants_table(request: Request) -> bool:
 
 
 def listing(
-    kind: str, api_version: str, documents: Iterable[Document], version: str
+    kind: str, api_version: str, documents: Iterable[Document], metadata: Document
 ) -> dict[str, Any]:
-    """Documents as one."""
+    """Documents as one; the metadata is the list's own."""
     return {
         "kind": f"{kind}List",
         "apiVersion": api_version,
-        "metadata": {"resourceVersion": version},
+        "metadata": dict(metadata),
         "items": list(documents),
     }
 
 
-def table(kind: str, documents: Iterable[Document], version: str, now: datetime) -> dict[str, Any]:
-    """Documents as a table with our columns."""
+Included = Literal["Metadata", "Object", "None"]
+"""What of each object comes with its row."""
+
+
+def table(
+    kind: str,
+    documents: Iterable[Document],
+    metadata: Document,
+    now: datetime,
+    included: Included = "Metadata",
+) -> dict[str, Any]:
+    """Documents as a table with our columns; the metadata is the table's own."""
     known = columns(kind)
     heads = [
         {
@@ -92,18 +102,21 @@ def table(kind: str, documents: Iterable[Document], version: str, now: datetime)
     rows = [
         {
             "cells": [column.cell(document, now) for column in known],
-            "object": {
-                "kind": "PartialObjectMetadata",
-                "apiVersion": "meta.k8s.io/v1",
-                "metadata": document["metadata"],
-            },
+            "object": _included(document, included),
         }
         for document in documents
     ]
     return {
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
-        "metadata": {"resourceVersion": version},
+        "metadata": dict(metadata),
         "columnDefinitions": heads,
         "rows": rows,
     }
+
+
+def _included(document: Document, included: Included) -> Document | None:
+    if included == "Metadata":
+        head = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}
+        return {**head, "metadata": document["metadata"]}
+    return document if included == "Object" else None

@@ -17,15 +17,16 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from mooring import telemetry
-from mooring.api import discovery
+from mooring.api import discovery, schemas
 from mooring.api.answers import answer, failure
 from mooring.api.exposed import EXPOSED, Exposed
 from mooring.api.gateways import Gateways
 from mooring.api.looking import Looking
 from mooring.api.manifests import Manifests
+from mooring.api.namespaces import NamespaceFeed
 from mooring.api.objects import Objects
 from mooring.api.reach import Reach
-from mooring.api.views import Views
+from mooring.api.views import Computed, Views
 from mooring.clock import Clock
 from mooring.core.naming import CORE_PATH, GROUP_PATH, VIEW_PATH
 from mooring.core.ports import ObjectStore
@@ -46,8 +47,12 @@ def make_app(
     ending = asyncio.Event()
     looking = Looking(clock, ending)
     views = Views(store, reach, looking)
+    namespaces = Computed(NamespaceFeed(store), looking)
     routes = [
         *_discovery(reach),
+        *schemas.routes(),
+        Route(f"{CORE_PATH}/namespaces", namespaces.collection, methods=["GET"]),
+        Route(f"{CORE_PATH}/namespaces/{{name}}", namespaces.single, methods=["GET"]),
         *(route for exposed in EXPOSED for route in _objects(exposed, store, looking, clock)),
         Route(f"{VIEW_PATH}/mcpinstances", views.instances, methods=["GET"]),
         Route(INSTANCES, views.instances, methods=["GET"]),
@@ -77,7 +82,7 @@ def _objects(exposed: Exposed, store: ObjectStore, looking: Looking, clock: Cloc
     doors = Objects(exposed, store, looking, clock)
     base, plural = exposed.naming.path, exposed.naming.plural
     inside = f"{base}/namespaces/{{namespace}}/{plural}"
-    many = ["GET", "POST"] if exposed.declared else ["GET"]
+    many = ["GET", "POST", "DELETE"] if exposed.declared else ["GET"]
     one = ["GET", "PUT", "PATCH", "DELETE"] if exposed.declared else ["GET"]
     routes = [
         Route(f"{base}/{plural}", doors.collection, methods=["GET"]),

@@ -7,6 +7,7 @@ from typing import Any
 from starlette.requests import Request
 
 from mooring.api.complaints import Refused
+from mooring.api.secret_protobuf import PROTOBUF, secret_of
 from mooring.errors import Invalid
 from mooring.kinds.complaint import Complaint
 from mooring.kinds.manifest import read
@@ -44,8 +45,13 @@ async def text(request: Request) -> str:
         raise Invalid("BadRequest", f"the text is not UTF-8 (byte {error.start})") from None
 
 
-async def json_document(request: Request) -> Mapping[str, Any]:
-    """The JSON object in the body."""
+async def json_document(request: Request, *, secret: bool = False) -> Mapping[str, Any]:
+    """The JSON object in the body; a body that does not say what it is is JSON.
+
+    `secret`: it may be a Secret in protobuf as well.
+    """
+    if secret and media_type(request) == PROTOBUF:
+        return await _secret(request)
     document = await json_value(request, JSON)
     if not isinstance(document, dict):
         raise Invalid("BadRequest", "the body must be a JSON object")
@@ -54,7 +60,7 @@ async def json_document(request: Request) -> Mapping[str, Any]:
 
 async def json_value(request: Request, kind: str) -> Any:
     """The JSON in the body, which is of this type."""
-    if media_type(request) != kind:
+    if (media_type(request) or JSON) != kind:
         raise Invalid(
             "UnsupportedMediaType", f"expected {kind}, found {media_type(request) or 'nothing'}"
         )
@@ -64,6 +70,15 @@ async def json_value(request: Request, kind: str) -> Any:
     except (ValueError, RecursionError) as error:
         why = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise Invalid("BadRequest", f"the body is not JSON: {why}") from None
+
+
+async def _secret(request: Request) -> Mapping[str, Any]:
+    try:
+        return secret_of(await body(request))
+    except ValueError as error:
+        unread = isinstance(error, UnicodeDecodeError)
+        why = "a text is not UTF-8" if unread else str(error)
+        raise Invalid("BadRequest", f"the body cannot be read: {why}") from None
 
 
 def one_declared(content: str, namespace: str) -> Mapping[str, Any]:

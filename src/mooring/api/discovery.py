@@ -4,18 +4,20 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
+from mooring.api.namespaces import NAMESPACE
 from mooring.core.naming import CORE_PATH, GROUP_PATH, NAMINGS, VIEW_PATH, Naming
 
 Document = dict[str, Any]
 
 READ = ["get", "list", "watch"]
-WRITE = ["create", "delete", "patch", "update"]
+WRITE = ["create", "delete", "deletecollection", "patch", "update"]
 _VERBS = {
     "MCPServer": READ + WRITE,
     "MCPGroup": READ + WRITE,
     "Secret": READ + WRITE,
     "Event": READ,
     "MCPInstance": READ,
+    "Namespace": ["get", "list"],
 }
 _PARTS: Mapping[str, tuple[tuple[str, str, list[str]], ...]] = {
     GROUP_PATH: (
@@ -57,6 +59,8 @@ def group(name: str) -> Document:
 def kinds(path: str) -> Document:
     """What is served below a path: `/api/v1`, `/apis/mooring.dev/v1alpha1` …"""
     found = [_entry(naming) for naming in NAMINGS if naming.path == path]
+    if path == NAMESPACE.path:
+        found.append({**_entry(NAMESPACE), "namespaced": False})
     found += [
         {"name": name, "singularName": "", "namespaced": True, "kind": kind, "verbs": verbs}
         for name, kind, verbs in _PARTS[path]

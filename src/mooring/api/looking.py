@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mooring.api.answers import answer, listing, table, wants_table
+from mooring.api.answers import Included, answer, listing, table, wants_table
 from mooring.api.feeds import Feed
+from mooring.api.pages import Pages
 from mooring.api.streams import Stream, Write
 from mooring.api.watches import LONGEST_SECONDS, Scope, Watch
 from mooring.clock import Clock
@@ -24,11 +25,12 @@ class Looking:
     def __init__(self, clock: Clock, ending: asyncio.Event) -> None:
         self._clock = clock
         self._ending = ending
+        self._pages = Pages()
 
     async def single(self, request: Request, feed: Feed) -> Response:
         """One object."""
         given = request.path_params
-        document = await feed.get(given["namespace"], given["name"])
+        document = await feed.get(given.get("namespace", ""), given["name"])
         return answer(self._one(request, feed, document))
 
     async def collection(self, request: Request, feed: Feed) -> Response:
@@ -36,12 +38,26 @@ class Looking:
         scope = _scope(request, feed)
         if truth(request, "watch"):
             return self._watch(request, feed, scope)
-        found = await feed.list(scope.namespace)
-        documents = [each for each in found.documents if scope.matches(feed, each)]
+        token, limit = request.query_params.get("continue", ""), int(number(request, "limit") or 0)
+        if token:
+            page = self._pages.next(request, token, limit)
+        else:
+            found = await feed.list(scope.namespace)
+            documents = [each for each in found.documents if scope.matches(feed, each)]
+            page = self._pages.first(request, documents, found.version, limit)
+        metadata: dict[str, Any] = {"resourceVersion": page.version}
+        if page.token:
+            metadata |= {"continue": page.token, "remainingItemCount": page.remaining}
         if wants_table(request):
-            now = self._clock.now()
-            return answer(table(feed.naming.kind, documents, found.version, now))
-        return answer(listing(feed.naming.kind, feed.api_version, documents, found.version))
+            now, kind = self._clock.now(), feed.naming.kind
+            return answer(table(kind, page.documents, metadata, now, _included(request)))
+        return answer(listing(feed.naming.kind, feed.api_version, page.documents, metadata))
+
+    async def chosen(self, request: Request, feed: Feed) -> tuple[list[Document], str]:
+        """What the selectors of a request choose, and the version at which they do."""
+        scope = _scope(request, feed)
+        found = await feed.list(scope.namespace)
+        return [each for each in found.documents if scope.matches(feed, each)], found.version
 
     def _watch(self, request: Request, feed: Feed, scope: Scope) -> Response:
         watch = Watch(
@@ -49,6 +65,7 @@ class Looking:
             scope,
             request.query_params.get("resourceVersion", ""),
             lambda document: self._one(request, feed, document),
+            tells_all=truth(request, "sendInitialEvents"),
         )
         seconds = min(number(request, "timeoutSeconds") or LONGEST_SECONDS, LONGEST_SECONDS)
         others = [self._after(seconds), self._at_the_end]
@@ -59,8 +76,9 @@ class Looking:
     def _one(self, request: Request, feed: Feed, document: Document) -> Document:
         if not wants_table(request):
             return document
-        version = document["metadata"].get("resourceVersion", "")
-        return table(feed.naming.kind, [document], version, self._clock.now())
+        metadata = {"resourceVersion": document["metadata"].get("resourceVersion", "")}
+        now, kind = self._clock.now(), feed.naming.kind
+        return table(kind, [document], metadata, now, _included(request))
 
     def _after(self, seconds: float) -> Any:
         async def sleep(_: Write) -> None:
@@ -76,6 +94,15 @@ class Looking:
         return Stream(source, self._at_the_end, media_type=media_type)
 
 
+def _included(request: Request) -> Included:
+    """What of each object comes with a row of a table."""
+    given = request.query_params.get("includeObject", "")
+    known: dict[str, Included] = {"": "Metadata", "Object": "Object", "None": "None"}
+    if given not in (*known, "Metadata"):
+        raise Invalid("BadRequest", f"includeObject: expected Metadata, Object or None: {given!r}")
+    return known.get(given, "Metadata")
+
+
 def truth(request: Request, name: str) -> bool:
     """A switch of the query."""
     return request.query_params.get(name, "").lower() in ("true", "1")
@@ -87,6 +114,17 @@ def flag(request: Request) -> bool:
     if given not in ("", "All"):
         raise Invalid("BadRequest", f"dryRun: expected All, found {given!r}")
     return given == "All"
+
+
+def validation(request: Request) -> Literal["Strict", "Warn", "Ignore"]:
+    """What becomes of unknown fields: `fieldValidation`; refused, where nothing is said."""
+    given = request.query_params.get("fieldValidation", "")
+    match given:
+        case "" | "Strict":
+            return "Strict"
+        case "Warn" | "Ignore":
+            return given
+    raise Invalid("BadRequest", f"fieldValidation: expected Strict, Warn or Ignore: {given!r}")
 
 
 def number(request: Request, name: str) -> float | None:

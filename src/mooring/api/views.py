@@ -9,7 +9,7 @@ from starlette.responses import Response
 from mooring.api.answers import answer
 from mooring.api.audit import audited, who
 from mooring.api.bodies import json_document
-from mooring.api.feeds import InstanceFeed
+from mooring.api.feeds import Feed, InstanceFeed
 from mooring.api.looking import Looking, number, truth
 from mooring.api.reach import LogQuery, Reach
 from mooring.api.streams import Write
@@ -17,6 +17,22 @@ from mooring.core.instances import API_VERSION
 from mooring.core.ports import ObjectStore
 from mooring.errors import Invalid, MooringError, NotFound
 from mooring.kinds.ref import Ref
+
+
+class Computed:
+    """The doors of a kind that is looked at only."""
+
+    def __init__(self, feed: Feed, looking: Looking) -> None:
+        self._feed = feed
+        self._looking = looking
+
+    async def collection(self, request: Request) -> Response:
+        """List and watch."""
+        return await self._looking.collection(request, self._feed)
+
+    async def single(self, request: Request) -> Response:
+        """One of them."""
+        return await self._looking.single(request, self._feed)
 
 
 class Views:

@@ -17,6 +17,7 @@ from mooring.errors import MooringError
 Document = Mapping[str, Any]
 
 BOOKMARK_SECONDS = 60.0
+_ALL_TOLD = "k8s.io/initial-events-end"
 LONGEST_SECONDS = 1800.0
 """A watch ends by itself after so long; its reader begins another at the last version."""
 
@@ -48,6 +49,8 @@ class Watch:
     since: str
     """Empty (or "0"): begin with everything that there is."""
     rendered: Callable[[Document], Document]
+    tells_all: bool = False
+    """Begin with everything, and say when that was all."""
     _seen: dict[tuple[str, str], bool] = field(default_factory=dict)
     _complete: bool = False
     """Everything in sight was told, so that what was not seen is known not to be held."""
@@ -57,7 +60,8 @@ class Watch:
         try:
             async with aclosing(self._events()) as events:
                 async for kind, document in events:
-                    await write(_line(kind, self.rendered(document)))
+                    shown = document if kind == "BOOKMARK" else self.rendered(document)
+                    await write(_line(kind, shown))
         except MooringError as error:
             await write(_line("ERROR", status_of(error)))
 
@@ -67,15 +71,17 @@ class Watch:
             await clock.sleep(BOOKMARK_SECONDS)
             await write(_line("BOOKMARK", self._bookmark()))
 
-    async def _events(self) -> AsyncGenerator[tuple[Told, Document], None]:
+    async def _events(self) -> AsyncGenerator[tuple[str, Document], None]:
         base = None
-        if self.since in ("", "0"):
+        if self.tells_all or self.since in ("", "0"):
             found = await self.feed.list(self.scope.namespace)
             base = found.documents
             for document in found.documents:
                 if self._told("ADDED", document):
                     yield "ADDED", document
             self.since, self._complete = found.version, True
+            if self.tells_all:
+                yield "BOOKMARK", self._bookmark(**{_ALL_TOLD: "true"})
         async for happened, document in self.feed.watch(self.since, self.scope.namespace, base):
             said = self._told(happened, document)
             self.since = document["metadata"]["resourceVersion"]
@@ -94,11 +100,12 @@ class Watch:
             self._seen[key] = matches
         return said
 
-    def _bookmark(self) -> Document:
+    def _bookmark(self, **annotations: str) -> Document:
+        notes = {"annotations": annotations} if annotations else {}
         return {
             "kind": self.feed.naming.kind,
             "apiVersion": self.feed.api_version,
-            "metadata": {"resourceVersion": self.since},
+            "metadata": {"resourceVersion": self.since, **notes},
         }
 
 

@@ -21,7 +21,7 @@ from mooring.kinds.base import ManagedFields, Object, ObjectMeta
 from mooring.kinds.complaint import Complaint
 from mooring.kinds.ref import Ref
 from mooring.kinds.secret import Secret
-from mooring.kinds.validation import parse
+from mooring.kinds.validation import known_part, parse
 
 Document = Mapping[str, Any]
 
@@ -52,6 +52,8 @@ class Write:
     """Speaks for spec, labels and annotations only; what is being deleted is not touched."""
     versioned: bool = True
     """Minds the uid and the resourceVersion of the document, where it has them."""
+    unknown: list[Complaint] | None = None
+    """Takes up fields that nobody knows, which are refused otherwise."""
     applied: bool = False
     """The document says whose each field is, by the rules of server-side apply."""
 
@@ -66,6 +68,8 @@ class Write:
                 f"Fix: moor wait --for=delete {self.ref}",
             )
         document = self._document(stored)
+        if self.unknown is not None:
+            document, self.unknown[:] = known_part(document, self.ref.kind)
         if isinstance(stored, Secret):
             document = secrecy.kept(document, stored.data)
         wanted = parsed(document, self.ref)

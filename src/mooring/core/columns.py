@@ -194,6 +194,7 @@ _COLUMNS: Mapping[str, tuple[Column, ...]] = {
         _AGE,
         Column("KEYS", "Its keys.", lambda s, _: ",".join(sorted(s.get("data") or {})), wide=True),
     ),
+    "Namespace": (_NAME, Column("STATUS", "How it is.", _of_status("phase"), state=True), _AGE),
     "Event": (
         Column(
             "LAST SEEN", "How long ago it happened last.", lambda e, now: age(last_seen(e), now)

@@ -16,7 +16,7 @@ from mooring.kinds.base import Object, Part, Place, RuledPart
 from mooring.kinds.complaint import Complaint, did_you_mean, path_of, printable, type_of
 from mooring.kinds.registry import BY_NAME, SECRET, Kind
 from mooring.kinds.shape import fields, inner, is_list
-from mooring.kinds.wording import complaint
+from mooring.kinds.wording import complaint, unknown_field
 
 DEPTH = 64
 """How deep a document may be nested."""
@@ -24,6 +24,7 @@ LARGEST = 2**63 - 1
 
 NOT_KEPT = frozenset({"selfLink", "deletionGracePeriodSeconds", "clusterName"})
 """Metadata that Kubernetes' tools send, and that means nothing here."""
+_DROPPED = frozenset(("metadata", name) for name in NOT_KEPT)
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 """Where kubectl keeps what it applied; in a Secret that is the clear text."""
 
@@ -49,6 +50,41 @@ def parse(document: Any) -> Object | tuple[Complaint, ...]:
         complaints.extend(each for each in told if each not in complaints)
         return tuple(complaints)
     return tuple(complaints) or made
+
+
+def known_part(
+    document: Mapping[str, Any], kind: str
+) -> tuple[Mapping[str, Any], tuple[Complaint, ...]]:
+    """A document without the fields that its kind does not know, and those fields."""
+    model, unknown = BY_NAME[kind].model, list[Complaint]()
+    if any(_unsound(document, ())):
+        return document, ()
+    return _known(model, model, document, (), unknown), tuple(unknown)
+
+
+def _known(
+    model: type[Object],
+    part: type[Part],
+    given: Mapping[str, Any],
+    place: Place,
+    unknown: list[Complaint],
+) -> dict[str, Any]:
+    found = {}
+    for name, value in given.items():
+        field, here = fields(part).get(name), (*place, name)
+        if field is None and here not in _DROPPED:
+            unknown.append(unknown_field(model, here))
+            continue
+        below = inner(field.annotation) if field else None
+        if below and isinstance(value, Mapping):
+            value = _known(model, below, value, here, unknown)
+        elif below and isinstance(value, list):
+            value = [
+                _known(model, below, row, (*here, at), unknown) if isinstance(row, Mapping) else row
+                for at, row in enumerate(value)
+            ]
+        found[name] = value
+    return found
 
 
 def _kind(document: Mapping[str, Any]) -> tuple[Kind | None, list[Complaint]]:
