@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from mcp import Client
+from mcp import Client, MCPDeprecationWarning
+from mcp_types import CreateMessageResult, ElicitResult, ListRootsResult, Root, TextContent
 from support.installation import Mooring
 
 pytestmark = pytest.mark.process
@@ -34,8 +35,13 @@ class Real:
     args: list[str] = field(default_factory=list)
     env: list[dict[str, str]] = field(default_factory=list)
     stateless: bool = False
+    more: dict[str, Any] = field(default_factory=dict)
+    """Of its spec."""
 
 
+OWN = {"isolation": "session"}
+WEB = {"transport": "streamable-http"}
+EVERYTHING = "@modelcontextprotocol/server-everything"
 SERVERS = {
     "time": Real(
         {"pypi": "mcp-server-time"}, "get_current_time", {"timezone": "UTC"}, '"UTC"',
@@ -54,7 +60,10 @@ SERVERS = {
         ["--db-path", "DIR/t.db"],
     ),
     "everything": Real(
-        {"npm": "@modelcontextprotocol/server-everything"}, "echo", {"message": "ahoy"}, "ahoy",
+        {"npm": EVERYTHING}, "echo", {"message": "ahoy"}, "ahoy", more=OWN,
+    ),
+    "everything-http": Real(
+        {"npm": EVERYTHING}, "echo", {"message": "ahoy"}, "ahoy", ["streamableHttp"], more=WEB,
     ),
     "memory": Real(
         {"npm": "@modelcontextprotocol/server-memory"}, "read_graph", {}, "entities",
@@ -118,7 +127,7 @@ def mooring(tmp_path_factory: pytest.TempPathFactory, directory: Path) -> Iterat
                 "source": real.source,
                 "args": real.args,
                 "env": real.env,
-                "isolation": "session" if "npm" in real.source else "shared",
+                **real.more,
             },
         }
         for name, real in SERVERS.items()
@@ -156,6 +165,53 @@ def test_it_is_called(
             result = await client.call_tool(real.tool, json.loads(given))
             assert not result.is_error, result
             assert real.expected in "".join(c.text for c in result.content)
+
+    run(story())
+
+
+@pytest.mark.parametrize("name", ["everything", "everything-http"])
+def test_a_server_of_the_other_sdk_asks_and_tells(run: Any, mooring: Mooring, name: str) -> None:
+    progress: list[float] = []
+    updated = asyncio.Event()
+
+    async def sample(_: Any, params: Any) -> CreateMessageResult:
+        said = TextContent(type="text", text="model: " + params.messages[0].content.text)
+        return CreateMessageResult(role="assistant", content=said, model="m")
+
+    async def elicit(_: Any, params: Any) -> ElicitResult:
+        return ElicitResult(action="accept", content={"name": "Ada"})
+
+    async def roots(_: Any) -> ListRootsResult:
+        return ListRootsResult(roots=[Root(uri="file:///work")])
+
+    async def note(step: float, total: float | None, message: str | None) -> None:
+        progress.append(step)
+
+    async def hear(message: Any) -> None:
+        if getattr(message, "method", "") == "notifications/resources/updated":
+            updated.set()
+
+    async def story() -> None:
+        async with Client(
+            mooring.url(name), mode="legacy", sampling_callback=sample, message_handler=hear,
+            elicitation_callback=elicit, list_roots_callback=roots,
+        ) as client:  # fmt: skip
+
+            async def call(tool: str, **arguments: Any) -> str:
+                result = await client.call_tool(tool, arguments, progress_callback=note)
+                return "".join(c.text for c in result.content)
+
+            assert "hi" in await call("trigger-sampling-request", prompt="hi")
+            assert "Ada" in await call("trigger-elicitation-request")
+            assert "file:///work" in await call("get-roots-list")
+            await call("trigger-long-running-operation", duration=0.2, steps=4)
+            assert progress == [1, 2, 3, 4]
+            uri = (await client.list_resources()).resources[0].uri
+            with pytest.warns(MCPDeprecationWarning):
+                await client.subscribe_resource(uri)
+            await call("toggle-subscriber-updates")
+            await updated.wait()
+            await call("toggle-subscriber-updates")
 
     run(story())
 
