@@ -241,3 +241,25 @@ def test_ended_calls_make_room_for_new_ones() -> None:
     trails.begin(Told(), [])
     assert trails.find(b"%d-0" % (KEPT_CALLS + 2)) is None
     assert trails.find(lasting.name + b"-0") == (lasting, 0)
+
+
+def test_a_client_that_comes_back_and_does_not_read_costs_bounded_memory(run: Any) -> None:
+    async def story() -> None:
+        async with scene(isolation="session") as stage:
+            client, other = await able(stage), await able(stage)
+            events = await begun(stage, client)
+            assert await events.id() == b"1-0"
+            resumed = await back(client, b"1-0")
+            note = '{"jsonrpc":"2.0","method":"notifications/message","params":"%s"}'
+            note %= "x" * 99_999
+            child = stage.children[0]
+            for _ in range(400):
+                child.write(note)
+            for _ in range(200):
+                assert (await other.call("echo", text="meanwhile")).text == "meanwhile"
+            assert child.waiting > 100  # the bridge has stopped reading
+            child.write(child.toy.dump({"jsonrpc": "2.0", "id": 7, "result": "answer"}))
+            ids = await resumed.rest()
+            assert ids == [b"1-%d" % number for number in range(1, 402)]
+
+    run(story())

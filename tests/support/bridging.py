@@ -66,6 +66,11 @@ class ToyChild:
         self._unwritten.append((text.encode() if isinstance(text, str) else text) + b"\n")
         self._write()
 
+    @property
+    def waiting(self) -> int:
+        """Lines that it could not write yet."""
+        return len(self._unwritten)
+
     def pause(self) -> None:
         """Stops reading."""
         self._loop.remove_reader(self._stdin)

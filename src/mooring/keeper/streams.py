@@ -136,12 +136,11 @@ class Stream:
     async def _write_on(self, beginning: bytes = b"") -> None:
         """Writes what is put as events until the stream ends or the client leaves."""
         try:
-            if beginning:
-                await self.exchange.write(beginning)
             while not self.gone:
-                if self._waiting:
+                if self._waiting or beginning:
                     events = b"".join([self._event(m) for m in self._take_all()])
-                    await self.exchange.write(events)
+                    await self.exchange.write(beginning + events)
+                    beginning = b""
                 elif self._over:
                     self.exchange.finish()
                     return
