@@ -79,7 +79,7 @@ def route(
 
 
 def _to_owner(entry: Entry, ask: Pinned) -> Forward | Reject:
-    if ask.identity != ask.caller or ask.server != entry.ref:
+    if (ask.identity, ask.server) != (ask.caller, entry.ref):
         return Reject(404, "SessionLost", f"{entry.ref} knows no such session; initialize again")
     owner = entry.upstreams.get(ask.uid)
     if owner is None:

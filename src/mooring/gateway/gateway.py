@@ -118,25 +118,18 @@ class Gateway:
         began = self._clock.monotonic()
         call = Call(exchange, ANONYMOUS)
         if self._examiner.admits(call) and (lost or understood(call)):
-            await self._answer(endpoint, call)
+            try:
+                await endpoint.answer(call)
+            except ClientGone:
+                call.outcome = "gone"
+            except MooringError as error:
+                _fail(call, error)
         self._metrics.count(call, self._clock.monotonic() - began)
         if call.outcome == "failed":
             telemetry.event(
                 "gateway.call_failed", logging.INFO,
                 path=path, method=method_class(call), reason=call.reason,
             )  # fmt: skip
-
-    async def _answer(self, endpoint: Endpoint, call: Call) -> None:
-        try:
-            await endpoint.answer(call)
-        except ClientGone:
-            call.outcome = "gone"
-        except MooringError as error:
-            if call.exchange.started:
-                call.outcome = "failed"
-                call.exchange.abort()
-            else:
-                call.refuse(error.status, error.reason, error.message)
 
     async def _sweep(self) -> None:
         while True:
@@ -150,3 +143,12 @@ class Gateway:
 
     def _calls(self) -> int:
         return sum(load.calls for load in self._sessions.loads.values())
+
+
+def _fail(call: Call, error: MooringError) -> None:
+    """Says no, or cuts an answer that has begun."""
+    if call.exchange.started:
+        call.outcome = "failed"
+        call.exchange.abort()
+    else:
+        call.refuse(error.status, error.reason, error.message)

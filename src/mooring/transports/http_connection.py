@@ -15,7 +15,16 @@ from enum import Enum
 from typing import Final, Protocol, cast
 
 from mooring.transports.http_exchange import ClientGone, Exchange, encode_head
-from mooring.transports.http_head import Headers, Limits, Refused, Request, RequestReader, Stage
+from mooring.transports.http_head import (
+    BODY,
+    HEAD,
+    IDLE,
+    Headers,
+    Limits,
+    Refused,
+    Request,
+    RequestReader,
+)
 from mooring.transports.http_recall import Recall
 
 _SLICE: Final = 16 * 1024
@@ -63,6 +72,12 @@ class _State(Enum):
     CLOSED = 2
 
 
+# Looked up where it is used, a member costs more than the rest of the comparison.
+_OPEN: Final = _State.OPEN
+_LINGERING: Final = _State.LINGERING
+_CLOSED: Final = _State.CLOSED
+
+
 class ServerConnection(asyncio.Protocol):
     """One connection; also the `Channel` of its exchanges."""
 
@@ -93,8 +108,8 @@ class ServerConnection(asyncio.Protocol):
         """To be answered after the requests before it."""
         self._backlog = b""
         self._peer = ""
-        self._state = _State.OPEN
-        self._stage = Stage.IDLE
+        self._state = _OPEN
+        self._stage = IDLE
         self._since = owner.now
         """When what is now waited for began to be waited for."""
         self._reading = True
@@ -117,7 +132,7 @@ class ServerConnection(asyncio.Protocol):
             self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._state = _State.CLOSED
+        self._state = _CLOSED
         self._owner.disconnected(self)
         self._lose()
 
@@ -130,7 +145,7 @@ class ServerConnection(asyncio.Protocol):
             self._wait_for_close()
 
     def data_received(self, data: bytes) -> None:
-        if self._state is not _State.OPEN:
+        if self._state is not _OPEN:
             self._throw_away(len(data))
         elif self._exchange is None and self._writable:
             self._take(data)
@@ -146,7 +161,7 @@ class ServerConnection(asyncio.Protocol):
         self._writable = True
         self._since = self._owner.now
         self._wake(None)
-        if self._exchange is None and self._state is _State.OPEN:
+        if self._exchange is None and self._state is _OPEN:
             self._proceed()
 
     # What exchanges call.
@@ -160,7 +175,7 @@ class ServerConnection(asyncio.Protocol):
         return self._owner.date
 
     def send(self, piece: bytes) -> None:
-        if self._state is _State.OPEN:
+        if self._state is _OPEN:
             self._transport.write(piece)
 
     async def drained(self) -> None:
@@ -173,7 +188,7 @@ class ServerConnection(asyncio.Protocol):
 
     def end(self, keep_alive: bool) -> None:
         self._exchange = None
-        if self._state is not _State.OPEN:
+        if self._state is not _OPEN:
             return
         self._since = self._owner.now
         if not keep_alive:
@@ -203,19 +218,19 @@ class ServerConnection(asyncio.Protocol):
     def idle(self) -> bool:
         """Whether no request is being read or answered."""
         return (
-            self._state is _State.OPEN
+            self._state is _OPEN
             and self._exchange is None
             and self._writable
             and not self._backlog
-            and self._reader.stage is Stage.IDLE
+            and self._reader.stage is IDLE
         )
 
     @property
     def settled(self) -> bool:
         """Whether there is nothing that a drain should wait for."""
-        if self._state is _State.LINGERING:
+        if self._state is _LINGERING:
             return self._transport.get_write_buffer_size() == 0
-        return self._state is _State.CLOSED
+        return self._state is _CLOSED
 
     def close(self) -> None:
         """Closes an idle connection."""
@@ -224,14 +239,14 @@ class ServerConnection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Cuts the connection, whatever it is doing."""
-        self._state = _State.CLOSED
+        self._state = _CLOSED
         self._transport.abort()
 
     def check(self, now: float) -> None:
         """Ends what has taken too long; a deadline passes up to two ticks late, never early."""
         limits = self._owner.limits
         waited = now - self._since - self._owner.tick
-        if self._state is not _State.OPEN:
+        if self._state is not _OPEN:
             if waited > limits.linger_seconds and not self._advances(now):
                 self._transport.abort()
         elif not self._writable:
@@ -243,10 +258,10 @@ class ServerConnection(asyncio.Protocol):
     def _check_reading(self, waited: float) -> None:
         limits = self._owner.limits
         stage = self._reader.stage
-        if stage is Stage.IDLE:
+        if stage is IDLE:
             if waited > limits.keepalive_seconds:
                 self.close()
-        elif stage is Stage.HEAD:
+        elif stage is HEAD:
             if waited > limits.head_seconds:
                 what = f"the request's head was not complete after {limits.head_seconds:g} s"
                 self._refuse(Refused(408, what))
@@ -271,7 +286,7 @@ class ServerConnection(asyncio.Protocol):
         rest = chunk
         while rest:
             part: bytes | memoryview = rest
-            if len(rest) > _SLICE and reader.stage is not Stage.BODY:
+            if len(rest) > _SLICE and reader.stage is not BODY:
                 part, rest = memoryview(rest)[:_SLICE], rest[_SLICE:]
             else:
                 rest = b""
@@ -291,14 +306,14 @@ class ServerConnection(asyncio.Protocol):
         if reader.ready:
             request = reader.ready.pop(0)
             request.peer = self._peer
-            self._stage = Stage.IDLE
+            self._stage = IDLE
             self._exchange = Exchange(request, self)
             self._owner.serve(self._exchange)
             return
         if self._refused is not None:
             self._refuse(self._refused)
             return
-        if reader.stage is not self._stage or reader.stage is Stage.BODY:
+        if reader.stage is not self._stage or reader.stage is BODY:
             self._stage = reader.stage
             self._since = self._owner.now
         if reader.awaits_continue:
@@ -352,7 +367,7 @@ class ServerConnection(asyncio.Protocol):
         self._owner.settled()
 
     def _wait_for_close(self) -> None:
-        self._state = _State.LINGERING
+        self._state = _LINGERING
         self._since = self._owner.now
         self._stuck = self._transport.get_write_buffer_size()
         self._backlog = b""

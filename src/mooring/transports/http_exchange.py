@@ -71,6 +71,13 @@ class _State(Enum):
     GONE = 3
 
 
+# Looked up where it is used, a member costs more than the rest of the comparison.
+_WAITING: Final = _State.WAITING
+_STARTED: Final = _State.STARTED
+_ENDED: Final = _State.ENDED
+_GONE: Final = _State.GONE
+
+
 class Exchange:
     """One request and the way to answer it."""
 
@@ -79,7 +86,7 @@ class Exchange:
     def __init__(self, request: Request, channel: Channel) -> None:
         self.request = request
         self._channel = channel
-        self._state = _State.WAITING
+        self._state = _WAITING
         self._chunked = False
         self._keep_alive = request.keep_alive
         self._gone_callbacks: tuple[Callable[[], None], ...] = ()
@@ -87,12 +94,12 @@ class Exchange:
     @property
     def started(self) -> bool:
         """Whether it is too late for another status."""
-        return self._state is not _State.WAITING
+        return self._state is not _WAITING
 
     @property
     def ended(self) -> bool:
         """Whether nothing more can be sent: answered, cut, or the client is gone."""
-        return self._state is _State.ENDED or self._state is _State.GONE
+        return self._state is _ENDED or self._state is _GONE
 
     def respond(self, status: int, headers: Headers = (), body: bytes = b"") -> None:
         """Sends the whole answer; does nothing when the client is gone.
@@ -100,7 +107,7 @@ class Exchange:
         Date and the headers of framing are the server's; those given are dropped. ValueError
         for a line break in a header, before anything is sent.
         """
-        if not self._may(_State.WAITING):
+        if not self._may(_WAITING):
             return
         if status in _WITHOUT_BODY:
             framing, body = b"", b""
@@ -108,7 +115,7 @@ class Exchange:
             framing = b"content-length: %d\r\n" % len(body)
         keep_alive = self._keep_alive and not self._channel.last
         head = self._head(status, headers, framing, keep_alive)
-        self._state = _State.ENDED
+        self._state = _ENDED
         if self.request.method == "HEAD":
             self._channel.send(head)
         elif len(body) <= _SMALL:
@@ -120,7 +127,7 @@ class Exchange:
 
     def start(self, status: int, headers: Headers = ()) -> None:
         """Begins a streamed answer: chunked, or until the connection closes for HTTP/1.0."""
-        if not self._may(_State.WAITING):
+        if not self._may(_WAITING):
             return
         chunked = self.request.version == "1.1" and status not in _WITHOUT_BODY
         keep_alive = self._keep_alive and not self._channel.last
@@ -130,12 +137,12 @@ class Exchange:
         head = self._head(status, headers, framing, keep_alive)
         self._chunked = chunked
         self._keep_alive = keep_alive
-        self._state = _State.STARTED
+        self._state = _STARTED
         self._channel.send(head)
 
     async def write(self, chunk: bytes) -> None:
         """Sends a piece at once; waits while the client reads slowly. Raises ClientGone."""
-        if not self._may(_State.STARTED):
+        if not self._may(_STARTED):
             raise ClientGone("the client disconnected")
         if chunk and self.request.method != "HEAD":
             if self._chunked:
@@ -145,9 +152,9 @@ class Exchange:
 
     def finish(self) -> None:
         """Ends the streamed answer; does nothing when the client is gone."""
-        if not self._may(_State.STARTED):
+        if not self._may(_STARTED):
             return
-        self._state = _State.ENDED
+        self._state = _ENDED
         if self._chunked and self.request.method != "HEAD":
             self._channel.send(b"0\r\n\r\n")
         self._channel.end(self._keep_alive)
@@ -155,12 +162,12 @@ class Exchange:
     def abort(self) -> None:
         """Cuts the connection, so that the client sees an answer that did not end properly."""
         if not self.ended:
-            self._state = _State.ENDED
+            self._state = _ENDED
             self._channel.cut()
 
     def on_gone(self, callback: Callable[[], None]) -> None:
         """Has `callback` called once, if the client disconnects before the answer ended."""
-        if self._state is _State.GONE:
+        if self._state is _GONE:
             callback()
         else:
             self._gone_callbacks += (callback,)
@@ -173,7 +180,7 @@ class Exchange:
         """For the connection: the client is gone."""
         if self.ended:
             return
-        self._state = _State.GONE
+        self._state = _GONE
         for callback in self._gone_callbacks:
             callback()
 
@@ -181,7 +188,7 @@ class Exchange:
         """Whether to go on; False when the client is gone."""
         if self._state is needed:
             return True
-        if self._state is _State.GONE:
+        if self._state is _GONE:
             return False
         problem = "has been answered already" if self.started else "has no streamed answer open"
         raise RuntimeError(f"{self.request.method} {self.request.path} {problem}")
