@@ -50,7 +50,7 @@ def _view(server: Mapping[str, Any], row: Mapping[str, Any]) -> Document:
             "namespace": owner["namespace"],
             "uid": row.get("uid") or f"{owner.get('uid', '')}/{row['name']}",
             "resourceVersion": owner.get("resourceVersion", ""),
-            "creationTimestamp": row.get("since"),
+            **({"creationTimestamp": row["since"]} if row.get("since") else {}),
             "labels": {**(owner.get("labels") or {}), SERVER_LABEL: owner["name"]},
         },
         "spec": {"server": owner["name"]},
