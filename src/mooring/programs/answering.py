@@ -14,6 +14,7 @@ from mooring.core.load import Loads
 from mooring.gateway.call import refusal
 from mooring.gateway.gateway import Gateway
 from mooring.transports.http_server import HttpServer
+from mooring.transports.turns import Turns
 
 DRAIN_SECONDS = 10.0
 """How long requests under way may take when a gateway ends."""
@@ -57,11 +58,14 @@ class Answering(Protocol):
 
 
 class Within:
-    """A gateway in this process."""
+    """A gateway in this process; `turns`: there are others that accept on the same socket."""
 
-    def __init__(self, gateway: Gateway, listener: socket.socket) -> None:
+    def __init__(
+        self, gateway: Gateway, listener: socket.socket, turns: Turns | None = None
+    ) -> None:
         self._gateway = gateway
         self._listener = listener
+        self._turns = turns
         self._server = HttpServer(gateway.handle, refusal=refusal)
 
     def loads(self) -> Loads:
@@ -75,12 +79,14 @@ class Within:
     async def open(self) -> None:
         """Listens as soon as there is a table."""
         await self._gateway.loaded.wait()
-        await self._server.listen(self._listener)
+        await self._server.listen(self._listener, self._turns)
 
     async def drain(self, hurry: asyncio.Event) -> None:
         """Streams end at once; calls have their time."""
         telemetry.event("gateway.draining", requests=self._server.requests_open)
         self._server.stop_accepting()
+        if self._turns is not None:
+            await self._turns.settled()
         self._gateway.close_streams()
         await either(self._server.drain(DRAIN_SECONDS), hurry.wait())
         await self._server.close()

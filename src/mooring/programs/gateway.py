@@ -31,6 +31,7 @@ from mooring.sessions.seal import Sealer
 from mooring.sessions.shared_sessions import SharedSessions
 from mooring.stores.served import ServedObjects
 from mooring.transports.http_upstream import Pool
+from mooring.transports.turns import Shares, Turns
 
 STDIN = 0
 
@@ -60,7 +61,9 @@ async def _live(given: argparse.Namespace, clock: Clock) -> None:
     pool, asking = Pool(), Pool()
     try:
         gateway = Gateway(ServedObjects(asking, api), pool, sealer, clock, ours, sessions)
-        await serve(Within(gateway, listener), Reporter(asking, api, sessions, clock), ending)
+        turns = Turns(Shares(given.shares, given.of), int(given.name) - 1)
+        within = Within(gateway, listener, turns)
+        await serve(within, Reporter(asking, api, sessions, clock), ending)
     finally:
         await pool.close()
         await asking.close()
@@ -95,8 +98,10 @@ def _heed(ending: Ending) -> None:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="moor gateway", description=__doc__)
-    parser.add_argument("--name", required=True, help="what it is called among the gateways")
+    parser.add_argument("--name", required=True, help="its number among the gateways, from 1")
     parser.add_argument("--listener", type=int, required=True, help="descriptor to accept on")
+    parser.add_argument("--shares", type=int, required=True, help="descriptor of shared memory")
+    parser.add_argument("--of", type=int, required=True, help="how many gateways there are")
     parser.add_argument("--api", required=True, help="path of the control API's socket")
     parser.add_argument("--session-key", required=True, help="file of the key of session ids")
     parser.add_argument("--allowed-hosts", default="", help="further authorities, by commas")

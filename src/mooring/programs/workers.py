@@ -1,9 +1,10 @@
 """Several gateway processes behind one port.
 
 All of them accept on the one listening socket that the daemon was lent by the keeper and hands
-on to them, so no connection waits for a process that is gone. Each has a pipe to the daemon as
-its stdin: when that ends, because the daemon closed it or died, the process lets its requests
-finish and ends. One that ends before it is told to is replaced, at once and then more slowly.
+on to them, so no connection waits for a process that is gone; `transports/turns` sees to it
+that each gets its share. Each has a pipe to the daemon as its stdin: when that ends, because
+the daemon closed it or died, the process lets its requests finish and ends. One that ends
+before it is told to is replaced, at once and then more slowly.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import logging
 import random
 import socket
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 
 from mooring import telemetry
@@ -21,6 +23,7 @@ from mooring.core.load import Loads
 from mooring.core.reporting import Reports
 from mooring.errors import Unavailable
 from mooring.programs.answering import DRAIN_SECONDS, either
+from mooring.transports.turns import Shares, size
 
 BIRTH_SECONDS = 60.0
 """Until all of them must have reported for the first time."""
@@ -51,6 +54,11 @@ class Workers:
         self._clock = clock
         self._running: dict[str, asyncio.subprocess.Process] = {}
         self._failures = 0
+        self._memory = tempfile.TemporaryFile()  # noqa: SIM115 - as long as we are
+        self._memory.truncate(size(count))
+        self._shares = Shares(self._memory.fileno(), count)
+        for number in range(count):
+            self._shares.gone(number)
         self._ending = False
 
     def loads(self) -> Loads:
@@ -88,15 +96,18 @@ class Workers:
         for process in processes:
             _signal(process.kill)
         await _all_ended(processes, LATER_SECONDS)
+        self._shares.close()
+        self._memory.close()
 
     async def _keep(self, name: str) -> None:
         failures = 0
         while not self._ending:
             began = self._clock.monotonic()
             code = await self._one(name)
-            self._reports.forget(name)
             if self._ending:
                 return
+            self._reports.forget(name)
+            self._shares.gone(int(name) - 1)
             lived = self._clock.monotonic() - began
             self._failures += 1
             failures = 1 if lived >= GOOD_SECONDS else failures + 1
@@ -105,17 +116,20 @@ class Workers:
 
     async def _one(self, name: str) -> int | str:
         """Runs one process to its end: its exit code, or why there is none."""
-        descriptor = self._listener.fileno()
+        listener, memory = self._listener.fileno(), self._memory.fileno()
         try:
             process = await asyncio.create_subprocess_exec(
                 *self._argv,
-                *("--name", name, "--listener", str(descriptor)),
+                *("--name", name, "--of", str(len(self._names))),
+                *("--listener", str(listener), "--shares", str(memory)),
                 stdin=asyncio.subprocess.PIPE,
-                pass_fds=(descriptor,),
+                pass_fds=(listener, memory),
                 start_new_session=True,  # Ctrl-C is for the daemon alone
             )
         except OSError as error:
             return str(error)
+        if self._ending and process.stdin is not None:
+            process.stdin.close()
         self._running[name] = process
         telemetry.event("worker.started", worker=name, pid=process.pid)
         try:

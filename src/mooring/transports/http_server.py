@@ -10,13 +10,14 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 from mooring import telemetry
 from mooring.transports.http_connection import ServerConnection
 from mooring.transports.http_exchange import ClientGone, Exchange
 from mooring.transports.http_head import Headers, Limits, Request
 from mooring.transports.http_recall import Recall
+from mooring.transports.turns import Turns
 
 __all__ = ["ClientGone", "Exchange", "Handler", "Headers", "HttpServer", "Limits", "Request"]
 
@@ -36,6 +37,14 @@ def _plain(status: int, message: str) -> tuple[Headers, bytes]:
     return _TEXT, f"{status}: {message}\n".encode()
 
 
+class Listener(Protocol):
+    """What takes connections from a socket."""
+
+    def close(self) -> None:
+        """Takes no more, and closes the socket."""
+        ...
+
+
 class HttpServer:
     """Listens, reads requests, runs the handler for each; owns the handlers' tasks."""
 
@@ -50,7 +59,7 @@ class HttpServer:
         self.date = b""
         self.tick = min(_LONGEST_TICK, limits.shortest_wait / 4)
         self._handler = handler
-        self._listeners: list[asyncio.Server] = []
+        self._listeners: list[Listener] = []
         self._connections: set[ServerConnection] = set()
         self._tasks: dict[Exchange, asyncio.Task[None]] = {}
         self._loop = cast(asyncio.AbstractEventLoop, None)  # until it listens
@@ -67,14 +76,20 @@ class HttpServer:
         """Connections that have not been closed by both sides."""
         return len(self._connections)
 
-    async def listen(self, sock: socket.socket) -> None:
+    async def listen(self, sock: socket.socket, turns: Turns | None = None) -> None:
         """Starts to accept on a bound socket (TCP or Unix), which is the server's from now on.
 
-        May be called for several sockets.
+        May be called for several sockets. `turns`: other processes accept on it, too.
         """
         loop = asyncio.get_running_loop()
         if self._timer is None:
             self._sweep()
+        if turns is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            turns.open(sock, self._accept, lambda: len(self._connections))
+            self._listeners.append(turns)
+            return
+        listener: Listener
         if sock.family == socket.AF_UNIX:
             listener = await loop.create_unix_server(self._accept, sock=sock, backlog=_BACKLOG)
         else:
