@@ -353,6 +353,31 @@ STREAMS = {
 }
 
 
+@pytest.mark.parametrize("name", ["stdio, a child each", "stdio, shared"])
+def test_events_made_of_lines_can_be_come_back_for(ways: dict[str, Way], name: str) -> None:
+    way = ways[name]
+    progress = (
+        b'{"jsonrpc":"2.0","method":"notifications/progress" ,"params":{"progress":1.0,'
+        b'"progressToken":@TOKEN@,"message":"\\ud800"}}'
+    )
+    answer = result('"' + "z" * 400_000 + '"')
+    said = b"\n".join([progress, answer])
+    answered = way.send(request(way), said, mcp_protocol_version="2025-11-25")[1]
+    lines = [progress.replace(b"@TOKEN@", b'"t"'), with_id(answer, "1")]
+    events = re.findall(rb"id: (\S+)\n(?:retry: [0-9]+\n)?data: ([^\n]*)\n\n", answered.body)
+    assert [event for _, event in events] == [b"", *lines]
+    ids = [id.decode() for id, _ in events]
+    for id, left in zip(ids, (2, 1, 0), strict=True):
+        resumed = way.client.send(b"", "GET", last_event_id=id)
+        assert resumed.status == 200
+        assert resumed.body == answered.body[len(answered.body) - tail(answered.body, left) :]
+
+
+def tail(stream: bytes, events: int) -> int:
+    """How many bytes the last events of a stream are."""
+    return len(b"\n\n".join(stream.split(b"\n\n")[-1 - events :]))
+
+
 @pytest.mark.parametrize("name", STDIO_WAYS)
 @pytest.mark.parametrize("megabytes", [0, 10])
 def test_lines_become_events(ways: dict[str, Way], name: str, megabytes: int) -> None:
