@@ -16,6 +16,7 @@ from pathlib import Path
 TICK = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 _CORES = sorted(os.sched_getaffinity(0))
+ALL = set(_CORES)
 MEASURED = set(_CORES[:1])
 """Where the systems under test run."""
 AROUND = set(_CORES[1:]) or MEASURED

@@ -43,6 +43,7 @@ class Row:
 
 def page(
     rows: Iterable[Row],
+    scaled: Iterable[Row],
     memory: Mapping[str, Mapping[str, float]],
     times: Mapping[str, Mapping[str, float]],
     missing: Iterable[str],
@@ -51,7 +52,15 @@ def page(
     rows = list(rows)
     rounds = max(len(row.runs) for row in rows)
     head = HEAD.format(cores=os.cpu_count(), python=platform.python_version(), rounds=rounds)
-    parts = [head, *missing, _calls(rows), _ratios(rows), _memory(memory), _times(times)]
+    parts = [
+        head,
+        *missing,
+        _calls(rows),
+        _ratios(rows),
+        _scaling(scaled),
+        _memory(memory),
+        _times(times),
+    ]
     return "\n".join(parts)
 
 
@@ -61,7 +70,17 @@ def _table(columns: str, cells: Iterable[Iterable[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in (names, rule, *cells))
 
 
-def _calls(rows: list[Row]) -> str:
+def _calls(rows: Iterable[Row]) -> str:
+    return "## A call\n\n" + _figures(rows)
+
+
+def _scaling(rows: Iterable[Row]) -> str:
+    """Rates, with the machine's cores open to all."""
+    text = "Here workers, load and upstream share all cores."
+    return f"## Several workers\n\n{text}\n\n" + _figures(rows)
+
+
+def _figures(rows: Iterable[Row]) -> str:
     cells = []
     for row in rows:
         f = row.figures
@@ -72,7 +91,7 @@ def _calls(rows: list[Row]) -> str:
              f"{f.rate:,.0f}", f"{f.p50:.2f}", f"{f.p99:.2f}"]
         )  # fmt: skip
     columns = "system | answers | connections | CPU µs per call | calls/s | p50 ms | p99 ms"
-    return "## A call\n\n" + _table(columns, cells)
+    return _table(columns, cells)
 
 
 def _ratios(rows: list[Row]) -> str:

@@ -16,9 +16,11 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
+import scaling
 from load import Endpoint, Figures, open_sessions, put_load
 from memory import weigh
 from report import Row, page
+from scaling import workers
 from systems import installation, mooring, nginx, peer, peers, upstream
 from timing import commands, seal_microseconds, starts
 
@@ -29,12 +31,17 @@ SECONDS = 2
 PEER_SECONDS = 4
 
 
-def measure(endpoints: Iterable[Endpoint], rounds: int, seconds: float) -> list[Row]:
+def measure(
+    endpoints: Iterable[Endpoint],
+    rounds: int,
+    seconds: float,
+    numbers: Iterable[int] = CONNECTIONS,
+) -> list[Row]:
     """All endpoints at all numbers of connections, in turns."""
-    opened = [(e, open_sessions(e.url, max(CONNECTIONS))) for e in endpoints]
+    opened = [(e, open_sessions(e.url, max(numbers))) for e in endpoints]
     runs: dict[tuple[int, int], list[Figures]] = {}
     for _ in range(rounds):
-        for connections in CONNECTIONS:
+        for connections in numbers:
             for at, (endpoint, sessions) in enumerate(opened):
                 taken = put_load(endpoint, sessions[:connections], connections, seconds)
                 runs.setdefault((at, connections), []).append(taken)
@@ -82,12 +89,14 @@ def bench(home: Path, tools: Path, quick: bool) -> str:
         if quick:
             return ""
         missing = [] if limit else ["- nginx is left out: not installed (bench/setup.sh)"]
+        with workers(home, behind) as several:
+            scaled = measure(several, ROUNDS, SECONDS, scaling.CONNECTIONS)
         theirs, more = with_peers(home, behind, tools)
         times = {"starts": starts(ours), "commands": took, "seal": seal_microseconds()}
     rows += theirs
-    raw = {"calls": [row.raw() for row in rows], "memory": weights, "times": times}
+    raw = {"calls": [row.raw() for row in [*rows, *scaled]], "memory": weights, "times": times}
     (HERE / "results.json").write_text(json.dumps(raw, indent=1) + "\n")
-    return page(rows, weights, times, [*missing, *more])
+    return page(rows, scaled, weights, times, [*missing, *more])
 
 
 def main() -> int:

@@ -110,6 +110,7 @@ class Mooring:
             **os.environ,
             "MOORING_DATA": str(self.home / "mooring"),
             "MOORING_LISTEN": f"127.0.0.1:{self.port}",
+            "MOORING_API_LISTEN": "off",
             "XDG_RUNTIME_DIR": str(self.home / "run"),
             "NO_COLOR": "1",
         }
@@ -118,10 +119,10 @@ class Mooring:
         return f"http://127.0.0.1:{self.port}/servers/{server}/mcp"
 
     @contextlib.contextmanager
-    def up(self, *arguments: str) -> Iterator[int]:
+    def up(self, *arguments: str, cores: set[int] = MEASURED) -> Iterator[int]:
         """`moor` with these arguments, until the end of the block; the daemon's pid."""
         command = (MOOR, *arguments)
-        with running(command, MEASURED, self.home / "moor.log", self.environment) as process:
+        with running(command, cores, self.home / "moor.log", self.environment) as process:
             yield process.pid
 
     def moor(self, *arguments: str) -> str:
