@@ -65,6 +65,15 @@ def test_documents_are_compact_json() -> None:
     assert response.status_code == 201
     assert response.headers["content-type"] == "application/json"
     assert response.body == b'{"a":["\\u00e9\\ud800",1]}'
+    assert answer({"a": "é", "b": [1.5, None]}).body == '{"a":"é","b":[1.5,null]}'.encode()
+    assert answer([2**70]).body == b"[%d]" % 2**70
+
+
+def test_a_cause_repeats_no_place_that_is_told_beside_it() -> None:
+    refused = Refused([Complaint("spec.args", "must be a list", object="server/time")])
+    (cause,) = status_of(refused)["details"]["causes"]
+    assert (cause["field"], cause["message"]) == ("spec.args", "must be a list")
+    assert "server/time: spec.args: must be a list" in status_of(refused)["message"]
 
 
 def test_a_list_says_what_it_is_of() -> None:

@@ -174,6 +174,17 @@ def test_objects_are_changed_in_every_way(api: Served, k: Kubectl) -> None:
     assert (refused.code, "application/merge-patch+json" in refused.err) == (1, True)
 
 
+def test_files_make_and_replace(api: Served, k: Kubectl) -> None:
+    assert done(k, "create", "-f", "-", text=SERVER) == "mcpserver.mooring.dev/time created\n"
+    assert "AlreadyExists" in k("create", "-f", "-", text=SERVER).err
+    held = done(k, "get", "mcps", "time", "-o", "json")
+    replaced = done(k, "replace", "-f", "-", text=held.replace('"replicas": 2', '"replicas": 3'))
+    assert replaced == "mcpserver.mooring.dev/time replaced\n"
+    assert api.get(TIME).spec.replicas == 3
+    assert "Conflict" in k("replace", "-f", "-", text=held).err
+    assert "mcpserver.mooring.dev/time" in done(k, "get", "mooring", "-o", "name")
+
+
 def test_objects_are_deleted(api: Served, k: Kubectl) -> None:
     for name in ("time", "b", "c"):
         api.put(server(name, labels={"team": "x"}))

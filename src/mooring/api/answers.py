@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -26,7 +27,10 @@ _KUBERNETES_REASONS = {
 
 def encoded(document: Any) -> bytes:
     """Compact JSON."""
-    return json.dumps(document, separators=(",", ":")).encode()
+    try:
+        return msgspec.json.encode(document)
+    except (OverflowError, UnicodeEncodeError):  # numbers and text that only Python knows
+        return json.dumps(document, separators=(",", ":")).encode()
 
 
 def answer(document: Any, status: int = 200) -> Response:

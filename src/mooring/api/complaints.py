@@ -1,6 +1,7 @@
 """Refusals that name everything that is wrong with what was sent."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from mooring.core.applying import Contested
@@ -24,11 +25,14 @@ class Refused(Invalid):
 
     @property
     def causes(self) -> list[Mapping[str, Any]]:
-        """Each complaint, in the shape of Kubernetes' `StatusCause`, with its place in a file."""
+        """Each complaint, in the shape of Kubernetes' `StatusCause`, with its place in a file.
+
+        One from a file says its place itself, for clients that print no more than the message.
+        """
         return [
             {
                 "reason": "FieldValueInvalid",
-                "message": str(each),
+                "message": str(each if each.line else replace(each, path="", object="")),
                 "field": each.path,
                 "object": each.object,
                 "source": each.source,

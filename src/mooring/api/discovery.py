@@ -97,5 +97,6 @@ def _entry(naming: Naming) -> Document:
         "namespaced": True,
         "kind": naming.kind,
         "shortNames": list(naming.aliases),
+        "categories": [] if naming.path == CORE_PATH else ["mooring"],
         "verbs": _VERBS[naming.kind],
     }
