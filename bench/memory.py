@@ -1,13 +1,14 @@
 """What Mooring keeps in memory: at rest, per idle session, per open stream, and afterwards."""
 
-import contextlib
 import resource
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from urllib.parse import urlsplit
 
 from load import Client
 from processes import resident_bytes
+from systems import Mooring, mooring
 
 SESSIONS = 10_000
 STREAMS = 1_000
@@ -15,21 +16,28 @@ SETTLED = 64 * 1024
 """Bytes of the head of a stream's answer that are read at most."""
 
 Weights = dict[str, float]
-"""By name; bytes."""
+"""By name of the process; bytes."""
 
 
-def weigh(daemon: int, keeper: int, http_url: str, stdio_url: str) -> dict[str, Weights]:
-    """Resident bytes of both processes, and what each session and stream added to them."""
-    pids = {"daemon": daemon, "keeper": keeper}
-    told = {"idle": _resident(pids)}
-    for name, url in (("HTTP", http_url), ("stdio", stdio_url)):
-        with contextlib.closing(Client(url)) as client:
-            sessions: list[str] = []
-            added = _added(pids, lambda c=client, s=sessions: s.extend(_many(c)))
-            told[f"idle session, {name}"] = {n: size / SESSIONS for n, size in added.items()}
-            _end_all(client, sessions)
-    told.update(_streams(pids, stdio_url))
-    told["after all are gone"] = _resident(pids)
+def weigh(ours: Mooring) -> dict[str, Weights]:
+    """Resident bytes of daemon and keeper, and what each session and stream adds to them.
+
+    Each is weighed in a Mooring of its own, since freed memory is used again.
+    """
+    told: dict[str, Weights] = {}
+    after: list[Weights] = []
+    for what, server, count, hold in (
+        ("idle session, HTTP", "json", SESSIONS, None),
+        ("idle session, stdio", "stdio", SESSIONS, None),
+        ("open GET stream, stdio", "stdio", STREAMS, _streams),
+    ):
+        with mooring(ours) as endpoints:
+            pids = {name: min(group) for name, group in endpoints[-1].processes().items()}
+            told.setdefault("idle", _resident(pids))
+            added, left = _added(pids, ours.url(server), count, hold)
+            told[f"{what} ({count:,} of them)"] = {n: size / count for n, size in added.items()}
+            after.append(left)
+    told["after all are gone"] = {name: max(left[name] for left in after) for name in after[0]}
     return told
 
 
@@ -37,13 +45,29 @@ def _resident(pids: dict[str, int]) -> Weights:
     return {name: float(resident_bytes(pid)) for name, pid in pids.items()}
 
 
-def _added(pids: dict[str, int], act: Callable[[], object]) -> Weights:
-    before = _resident(pids)
-    act()
-    return {name: max(0.0, size - before[name]) for name, size in _resident(pids).items()}
+def _added(
+    pids: dict[str, int],
+    url: str,
+    count: int,
+    hold: Callable[[str, list[str]], AbstractContextManager[object]] | None,
+) -> tuple[Weights, Weights]:
+    """What so many sessions add, or what is held open on each; and what stays afterwards."""
+    with closing(Client(url)) as client:
+        before = _resident(pids)
+        sessions = _many(client, count)
+        if hold is None:
+            there = _resident(pids)
+        else:
+            before = _resident(pids)
+            with hold(url, sessions):
+                there = _resident(pids)
+        for client.session in sessions:
+            client.request("DELETE")
+    added = {name: max(0.0, size - before[name]) for name, size in there.items()}
+    return added, _resident(pids)
 
 
-def _many(client: Client, count: int = SESSIONS) -> list[str]:
+def _many(client: Client, count: int) -> list[str]:
     """Opens sessions over one connection."""
     sessions = []
     for _ in range(count):
@@ -52,21 +76,15 @@ def _many(client: Client, count: int = SESSIONS) -> list[str]:
     return sessions
 
 
-def _end_all(client: Client, sessions: list[str]) -> None:
-    for client.session in sessions:
-        client.request("DELETE")
-
-
-def _streams(pids: dict[str, int], url: str) -> dict[str, Weights]:
-    """GET streams, each on a session and a connection of its own."""
+@contextmanager
+def _streams(url: str, sessions: list[str]) -> Iterator[None]:
+    """A GET stream on each session, each on a connection of its own."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    with contextlib.closing(Client(url)) as client, contextlib.ExitStack() as opened:
-        sessions = _many(client, STREAMS)
-        added = _added(pids, lambda: [opened.enter_context(_listen(url, s)) for s in sessions])
-        opened.close()
-        _end_all(client, sessions)
-    return {"open GET stream, stdio": {name: size / STREAMS for name, size in added.items()}}
+    with ExitStack() as opened:
+        for session in sessions:
+            opened.enter_context(_listen(url, session))
+        yield
 
 
 def _listen(url: str, session: str) -> socket.socket:

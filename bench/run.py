@@ -81,16 +81,14 @@ def bench(home: Path, tools: Path, quick: bool) -> str:
         with ExitStack() as both:
             limit = both.enter_context(nginx(home, behind))
             at_work = both.enter_context(mooring(ours))
-            keeper = ours.keeper()
-            daemon = next(iter(at_work[0].processes()["daemon"]))
             took = {} if quick else commands(ours)
-            weights = {} if quick else weigh(daemon, keeper, at_work[0].url, at_work[2].url)
             rows = measure([*limit, *at_work], 1 if quick else ROUNDS, SECONDS)
         if quick:
             return ""
         missing = [] if limit else ["- nginx is left out: not installed (bench/setup.sh)"]
         with workers(home, behind) as several:
             scaled = measure(several, ROUNDS, SECONDS, scaling.CONNECTIONS)
+        weights = weigh(ours)
         theirs, more = with_peers(home, behind, tools)
         times = {"starts": starts(ours), "commands": took, "seal": seal_microseconds()}
     rows += theirs

@@ -22,5 +22,5 @@ for line in sys.stdin:
         answer["result"] = RESULTS[message["method"]]
     else:
         answer["error"] = {"code": -32601, "message": "unknown method"}
-    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.write(json.dumps(answer, separators=(",", ":")) + "\n")
     sys.stdout.flush()
