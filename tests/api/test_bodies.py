@@ -25,7 +25,7 @@ def request(*pieces: bytes, kind: str = "application/json") -> Request:
         return await anext(source)
 
     headers = [(b"content-type", kind.encode())]
-    return Request({"type": "http", "headers": headers, "state": {}}, receive)
+    return Request({"type": "http", "query_string": b"", "headers": headers, "state": {}}, receive)
 
 
 def test_a_body_in_pieces_is_whole_and_can_be_read_again(run: Run) -> None:

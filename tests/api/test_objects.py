@@ -317,5 +317,9 @@ def test_unknown_fields_are_refused_otherwise(api: Served) -> None:
         assert api.ask("POST", SERVERS + query, document(replicaz=3)).status == 422
     odd = api.ask("POST", f"{SERVERS}?fieldValidation=Perhaps", document())
     assert (odd.status, "fieldValidation" in odd.document["message"]) == (400, True)
+    twice = json.dumps(document()).replace('"spec":', '"spec": {}, "spec":').encode()
+    refused = api.ask("POST", SERVERS, twice)
+    assert (refused.status, "spec is there twice" in refused.document["message"]) == (400, True)
+    assert api.ask("POST", f"{SERVERS}?fieldValidation=Ignore&dryRun=All", twice).status == 201
     unsound = api.ask("POST", f"{SERVERS}?fieldValidation=Ignore", document(group="a\0b"))
     assert unsound.status == 422

@@ -197,6 +197,8 @@ def test_secrets_are_applied_and_keep_what_is_not_repeated(api: Served) -> None:
     assert (held.value("token"), held.value("b")) == ("s3cret", None)
     assert patch(api, path, "apply", document).status == 200
     assert api.get(CREDS).data == {}
+    bare = {"metadata": {"name": "creds"}, "stringData": {"c": "d"}}
+    assert owners(patch(api, path, "apply", bare))["ada"][1] == {"f:data": {"f:c": {}}}
 
 
 def test_the_status_is_written_through_its_own_door(api: Served) -> None:

@@ -1,15 +1,17 @@
 """Bodies of requests, bounded, and the documents in them."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
 
 from mooring.api.complaints import Refused
+from mooring.api.looking import validation
 from mooring.api.secret_protobuf import PROTOBUF, secret_of
 from mooring.errors import Invalid
-from mooring.kinds.complaint import Complaint
+from mooring.kinds.complaint import Complaint, printable
 from mooring.kinds.manifest import read
 
 LIMIT = 4 * 1024 * 1024
@@ -66,10 +68,11 @@ async def json_value(request: Request, kind: str) -> Any:
         )
     content = await body(request)
     try:
-        return json.loads(content, parse_constant=_refuse)
+        unique = _unique if validation(request) == "Strict" else None
+        return json.loads(content, parse_constant=_refuse, object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
         why = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise Invalid("BadRequest", f"the body is not JSON: {why}") from None
+        raise Invalid("BadRequest", f"the body cannot be read: {why}") from None
 
 
 async def _secret(request: Request) -> Mapping[str, Any]:
@@ -90,6 +93,15 @@ def one_declared(content: str, namespace: str) -> Mapping[str, Any]:
         found = len(manifest.declared)
         raise Refused([Complaint("", f"must be one document, found {found}")])
     return manifest.declared[0].document
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        counted = Counter(name for name, _ in pairs)
+        twice = next(name for name, times in counted.items() if times > 1)
+        raise ValueError(f"the field {printable(twice)} is there twice")
+    return made
 
 
 def _refuse(constant: str) -> None:

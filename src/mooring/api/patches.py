@@ -78,7 +78,7 @@ async def _applying(request: Request, exposed: Exposed, ref: Ref, by: Author) ->
     if not request.query_params.get("fieldManager"):
         raise Invalid("BadRequest", "fieldManager is required: who is it that applies?")
     forced = request.query_params.get("force", "").lower() in ("true", "1")
-    wanted = _one(await text(request))
+    wanted = {"kind": exposed.naming.kind, **_one(await text(request))}
     metadata = wanted.get("metadata")
     if isinstance(metadata, Mapping) and metadata.get("managedFields"):
         raise Refused([Complaint("metadata.managedFields", "must not be given when applying")])

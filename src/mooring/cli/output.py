@@ -17,6 +17,8 @@ from mooring.core.naming import label
 
 Document = dict[str, Any]
 
+_FOR_PROGRAMS = {"managedFields", "ownerReferences"}
+
 FORMATS = ("wide", "json", "yaml", "name")
 
 output_option = click.option(
@@ -55,8 +57,9 @@ def named(document: Document) -> str:
 
 
 def _plain(document: Document) -> Document:
-    """Without what only programs read: whose each field is."""
-    metadata = {k: v for k, v in document["metadata"].items() if k != "managedFields"}
+    """Without what only programs read: whose each field is, and the object itself where it is."""
+    hidden = {"managedFields"} if document["metadata"].get("ownerReferences") else _FOR_PROGRAMS
+    metadata = {k: v for k, v in document["metadata"].items() if k not in hidden}
     return {**document, "metadata": metadata}
 
 
