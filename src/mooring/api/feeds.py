@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from mooring.api.exposed import Exposed
-from mooring.api.shown import shown
+from mooring.api.shown import Album, shown
 from mooring.core import instances
 from mooring.core.naming import BY_KIND, Naming
 from mooring.core.ports import ObjectStore
@@ -64,6 +64,7 @@ class StoredFeed:
         self.naming = exposed.naming
         self.api_version = exposed.api_version
         self._fields = exposed.fields
+        self._album = Album()
 
     def fields(self, document: Mapping[str, Any]) -> Mapping[str, str]:
         return self._fields(document)
@@ -73,17 +74,21 @@ class StoredFeed:
         stored = await self._store.get(ref)
         if stored is None:
             raise NotFound("NotFound", f"{ref} does not exist")
-        return shown(stored)
+        return self._album.shown(stored)
 
     async def list(self, namespace: str | None) -> Found:
         listing = await self._store.list(self.naming.kind, namespace)
-        return Found([shown(stored) for stored in listing.items], listing.version)
+        return Found([self._album.shown(stored) for stored in listing.items], listing.version)
 
     async def watch(
         self, since: str, namespace: str | None, base: Iterable[Document] | None = None
     ) -> AsyncIterator[tuple[Told, Document]]:
         async for change in self._store.watch(self.naming.kind, since, namespace):
-            yield change.type, shown(change.object)
+            if change.type == "DELETED":
+                self._album.forget(change.object)
+                yield change.type, shown(change.object)
+            else:
+                yield change.type, self._album.shown(change.object)
 
 
 class InstanceFeed:

@@ -32,7 +32,7 @@ class Scope:
 
     def concerns(self, feed: Feed, document: Document) -> bool:
         """Whether an object could ever be among them; what fields select by never changes."""
-        return selectors.holds(self.fields, feed.fields(document))
+        return not self.fields or selectors.holds(self.fields, feed.fields(document))
 
     def matches(self, feed: Feed, document: Document) -> bool:
         """Whether an object of this feed is among them."""
