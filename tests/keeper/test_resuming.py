@@ -1,9 +1,12 @@
 """Calls over stdio that a client comes back for after it lost the stream."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from mcp import Client as SdkClient
 from support.bridging import Answered, Client, Scene, scene
 
 from mooring.keeper.resuming import KEPT_BYTES, KEPT_CALLS, KEPT_SECONDS, Trails
@@ -141,6 +144,72 @@ def test_what_comes_after_the_return_comes_too(run: Any, isolation: str) -> None
             third = await back(client, b"1-1")
             await client.call("release", key="k")
             assert await third.rest() == [b"1-2"]
+
+    run(story())
+
+
+@contextlib.asynccontextmanager
+async def cutting(stage: Scene) -> AsyncIterator[str]:
+    """A way to the bridge that loses the first stream that can be come back for; its URL."""
+    cuts: list[bytes] = []
+    done = asyncio.Event()
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while not done.is_set() and (chunk := await reader.read(1 << 16)):
+            writer.write(chunk)
+            if b"retry:" in chunk and not cuts:
+                cuts.append(chunk)
+                writer.transport.abort()
+                return
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        theirs, ours = await asyncio.open_connection(stage.address.host, stage.address.port)
+        try:
+            async with asyncio.TaskGroup() as pumps:
+                up = pumps.create_task(pump(reader, ours))
+                await pump(theirs, writer)
+                up.cancel()
+        finally:
+            ours.close()
+            writer.close()
+
+    server = await asyncio.start_server(relay, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}{stage.address.path}"
+        assert len(cuts) == 1
+    finally:
+        done.set()
+        server.close()
+
+
+def test_the_official_client_comes_back_for_its_answer(run: Any) -> None:
+    async def story() -> None:
+        async with (
+            scene(isolation="session") as stage,
+            cutting(stage) as url,
+            SdkClient(url, mode="legacy") as client,
+            asyncio.TaskGroup() as tasks,
+        ):
+            heard: list[float] = []
+
+            async def progressed(progress: float, total: float | None, _: str | None) -> None:
+                heard.append(progress)
+
+            held = tasks.create_task(
+                client.call_tool("hold", {"key": "k"}, progress_callback=progressed)
+            )
+            await stage.until(lambda: stage.toy.held)
+            child, call = stage.children[0], stage.toy.held["k"]
+            token = call["params"]["_meta"]["progressToken"]
+            for step in (1, 2):
+                note = {"progressToken": token, "progress": step}
+                message = {"method": "notifications/progress", "params": note}
+                child.write(child.toy.dump({"jsonrpc": "2.0", **message}))
+            await stage.until(lambda: len(heard) == 2)
+            content = [{"type": "text", "text": "late"}]
+            answer = {"jsonrpc": "2.0", "id": call["id"], "result": {"content": content}}
+            child.write(child.toy.dump(answer))
+            assert (await held).content[0].text == "late"  # type: ignore[union-attr]
 
     run(story())
 

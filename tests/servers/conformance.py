@@ -55,6 +55,7 @@ from mcp_types import (
     ReadResourceResult,
     Result,
     SamplingMessage,
+    SetLevelRequestParams,
 )
 
 Handler = Callable[[Any, Any], Awaitable[Any]]
@@ -326,8 +327,8 @@ server: Server[Any] = Server(
     on_unsubscribe_resource=unsubscribe,
     on_subscriptions_listen=ListenHandler(bus),
     on_completion=complete,
-    on_set_logging_level=set_level,
 )
+server.add_request_handler("logging/setLevel", SetLevelRequestParams, set_level)
 server.middleware.append(
     RequestStateBoundary(RequestStateSecurity.ephemeral(), default_audience="conformance")
 )

@@ -143,9 +143,13 @@ class Toy:
     def listing(self, cursor: str | None) -> Message:
         """Two pages."""
         if cursor is None:
-            return {"tools": [{"name": "pid"}], "nextCursor": "2"}
+            return {
+                "tools": [{"name": "pid", "inputSchema": {"type": "object"}}],
+                "nextCursor": "2",
+            }
         text = {"type": "string"} | ({"x-mcp-header": "Text"} if "mirrored" in self.words else {})
-        return {"tools": [{"name": "echo", "inputSchema": {"properties": {"text": text}}}]}
+        schema = {"type": "object", "properties": {"text": text}}
+        return {"tools": [{"name": "echo", "inputSchema": schema}]}
 
     def result(self, request: Message, result: Any) -> None:
         self.out.append({"jsonrpc": "2.0", "id": request["id"], "result": result})

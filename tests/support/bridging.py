@@ -272,10 +272,10 @@ class Scene:
         self.children: list[ToyChild] = []
         """Those that live on this loop, in the order of their births."""
         self._pool = pool
-        self._address = address
+        self.address = address
 
     def client(self, era: Literal["session", "stateless"] = "session") -> Client:
-        return Client(self._pool, self._address, era)
+        return Client(self._pool, self.address, era)
 
     async def session(self, version: str = "2025-11-25") -> Client:
         """A client whose session is open."""
