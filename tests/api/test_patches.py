@@ -111,6 +111,16 @@ def test_who_owned_what_may_be_corrected(api: Served) -> None:
     assert owners(patch(api, f"{SERVERS}/time", "json", change)) == {}
 
 
+def test_what_nobody_can_own_says_nothing(api: Served) -> None:
+    apply(api, "ada", source={"pypi": "x"})
+    junk = {"k:broken": {}, "f:spec": {"k:3": {}, "f:env": {"k:{}": {".": {}}}}, "": {"": {}}}
+    entries = [{"manager": "m", "operation": "Update", "fieldsV1": junk}, {"fieldsV1": junk}]
+    change = [{"op": "add", "path": "/metadata/managedFields", "value": entries}]
+    assert patch(api, f"{SERVERS}/time", "json", change).status == 200
+    assert apply(api, "ada", source={"pypi": "x"}, env=[{"name": "A", "value": "x"}]).status == 200
+    assert apply(api, "ada", "&force=true", source={"pypi": "y"}).status == 200
+
+
 @pytest.mark.parametrize(
     ("query", "body", "status", "words"),
     [

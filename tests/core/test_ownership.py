@@ -58,7 +58,10 @@ def test_what_is_written_is_read_again(fields: frozenset[tuple[str, ...]]) -> No
     assert decoded(encoded(fields)) == fields
 
 
-@pytest.mark.parametrize("tree", [None, 3, {}, {"f:a": 3}, []])
+@pytest.mark.parametrize(
+    "tree",
+    [None, 3, {}, {"f:a": 3}, [], {"k:x": {}}, {"k:3": {}}, {"v:": {}}, {"odd": {}}, {"k:[1]": {}}],
+)
 def test_what_is_no_set_is_empty(tree: Any) -> None:
     assert decoded(tree) == frozenset()
 

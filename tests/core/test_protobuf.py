@@ -1,5 +1,6 @@
 """Messages on the wire."""
 
+import contextlib
 import struct
 from typing import Any
 
@@ -43,13 +44,11 @@ def test_fixed_numbers_are_read_as_bytes() -> None:
 
 @given(st.binary(max_size=30))
 def test_anything_is_read_or_refused(content: bytes) -> None:
-    try:
-        list(decoded(content))
-    except ValueError as error:
-        assert str(error)
+    with contextlib.suppress(ValueError):
+        assert all(number >= 0 for number, _ in decoded(content))
 
 
 @pytest.mark.parametrize("wire", ["08", "0a05", "0b", "08" + "ff" * 10 + "01", "0d01"])
 def test_what_is_no_message_is_refused(wire: str) -> None:
-    with pytest.raises(ValueError, match="field|number"):
+    with pytest.raises(ValueError, match=r"field|number"):
         list(decoded(bytes.fromhex(wire)))

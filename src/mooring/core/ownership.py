@@ -105,8 +105,19 @@ def _decoded(tree: Any, path: Path) -> Iterator[Path]:
     if path and (not tree or "." in tree):
         yield path
     for step, node in tree.items():
-        if step != ".":
+        if _is_step(step):
             yield from _decoded(node, (*path, step))
+
+
+def _is_step(step: str) -> bool:
+    """Whether a step is one; what others wrote may be anything."""
+    if step[:2] not in ("k:", "v:"):
+        return step.startswith("f:")
+    try:
+        found = json.loads(step[2:])
+    except (ValueError, RecursionError):
+        return False
+    return step.startswith("v:") or isinstance(found, Mapping)
 
 
 def written(path: Path) -> str:
