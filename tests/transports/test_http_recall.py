@@ -1,13 +1,18 @@
 """What was read before is not parsed again, and means the same."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from support.wire import Wire, get, request, scripted, whole
 
 from mooring.transports import http_recall
 from mooring.transports.http_head import Limits, Refused, Request, RequestReader
 from mooring.transports.http_recall import Recall
+from mooring.transports.http_upstream import Pool
+
+Run = Callable[[Coroutine[Any, Any, None]], None]
 
 HEAD = b"POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n"
 PIECES = (
@@ -88,3 +93,46 @@ def test_memory_is_bounded() -> None:
         known.keep(b"x: %d\r\n\r\n" % number, number, 0)
     assert known.find(b"x: 0\r\n\r\n") is None
     assert known.find(b"x: %d\r\n\r\n" % http_recall._MANY) == (http_recall._MANY, b"")
+
+
+def test_an_answer_whose_head_came_before_is_read_as_it_comes(on_loop: Run) -> None:
+    async def script(wire: Wire) -> None:
+        for pieces in ([b"HTTP/1.1 200 X\r\na: b\r\ncontent-length: 3\r\n\r\n", b"cut"],
+                       [whole(b"one", 200, b"a: b")], [whole(b"two", 200, b"a: b")],
+                       [b"HTTP/1.1 200 X\r\na: b\r\ncontent-length: 3\r\n\r\nt", b"oo"],
+                       [b"HTTP/1.1 103 X\r\n\r\n" + whole(b"hey", 200, b"a: b")],
+                       [whole(b"end", 404, b"a: b")]):  # fmt: skip
+            await request(wire)
+            for piece in pieces:
+                await wire.send(piece)
+
+    async def story() -> None:
+        async with scripted(script) as upstream:
+            pool = Pool()
+            told = []
+            for _ in range(6):
+                reply = await get(pool, upstream)
+                told.append((reply.status, reply.headers[0], await reply.read(10, 5)))
+            a = (b"a", b"b")
+            bodies = (b"cut", b"one", b"two", b"too", b"hey")
+            assert told == [*((200, a, body) for body in bodies), (404, a, b"end")]
+            await pool.close()
+
+    on_loop(story())
+
+
+def test_an_answer_that_has_no_body_is_not_taken_for_one_that_has(on_loop: Run) -> None:
+    async def script(wire: Wire) -> None:
+        for body in (b"one", b""):
+            await request(wire)
+            await wire.send(b"HTTP/1.1 200 X\r\ncontent-length: 3\r\n\r\n" + body)
+
+    async def story() -> None:
+        async with scripted(script) as upstream:
+            pool = Pool()
+            assert await (await get(pool, upstream)).read(10, 5) == b"one"
+            head = await pool.send(upstream.address, "HEAD", ())
+            assert (head.status, await head.read(10, 5)) == (200, b"")
+            await pool.close()
+
+    on_loop(story())
