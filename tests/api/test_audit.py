@@ -70,6 +70,22 @@ def test_values_of_secrets_are_never_logged(
     assert lines()
 
 
+def test_what_is_refused_before_it_is_tried_is_told_by_its_path(api: Served, lines: Any) -> None:
+    api.ask("POST", SERVERS, b'{"secret": ')
+    api.ask("PATCH", f"{SERVERS}/time", b"{}", {"content-type": "text/plain"})
+    api.ask("POST", f"{VIEW}/manifests", b"kind: Nothing")
+    api.ask("POST", f"{VIEW}/namespaces/default/mcpservers/ghost/call", {"tool": "t"})
+    api.ask("POST", f"{SERVERS}?dryRun=All", b'{"secret": ')
+    api.ask("GET", f"{SERVERS}/ghost")
+    assert lines() == [
+        f"audit who={ME} verb=post object={SERVERS} outcome=BadRequest",
+        f"audit who={ME} verb=patch object={SERVERS}/time outcome=UnsupportedMediaType",
+        f"audit who={ME} verb=post object={VIEW}/manifests outcome=Invalid",
+        f"audit who={ME} verb=post object={VIEW}/namespaces/default/mcpservers/ghost/call "
+        "outcome=NotFound",
+    ]
+
+
 def test_looking_and_dry_runs_leave_no_line(api: Served, lines: Any) -> None:
     api.ask("GET", SERVERS)
     api.ask("POST", f"{SERVERS}?dryRun=All", server().document())

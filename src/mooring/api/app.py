@@ -19,6 +19,7 @@ from starlette.routing import Route
 from mooring import telemetry
 from mooring.api import discovery, schemas
 from mooring.api.answers import answer, failure
+from mooring.api.audit import audit_refusal
 from mooring.api.exposed import EXPOSED, Exposed
 from mooring.api.gateways import Gateways
 from mooring.api.looking import Looking
@@ -113,8 +114,9 @@ def _discovery(reach: Reach) -> list[Route]:
     return [*routes, Route("/healthz", lambda _: PlainTextResponse("ok"), methods=["GET"])]
 
 
-async def _refused(_: Request, error: Exception) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, MooringError)
+    audit_refusal(request, error)
     return failure(error)
 
 

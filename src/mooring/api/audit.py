@@ -1,6 +1,7 @@
 """Who did what to which object, and how it ended: one log line for each write and each call.
 
-A line never holds a value that was written or an argument that was sent.
+What is refused before it is clear which object was meant is told by its path. A line never holds
+a value that was written or an argument that was sent.
 """
 
 from collections.abc import Iterator
@@ -11,6 +12,11 @@ from starlette.requests import Request
 from mooring import telemetry
 from mooring.core.identity import ANONYMOUS, Identity
 from mooring.errors import MooringError
+
+WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+_AUDITED = "audited"
+"""Note on an error whose line is written."""
 
 UNIX = "unix"
 """Issuer of those whose uid the kernel told us."""
@@ -36,9 +42,20 @@ def audited(
         outcome = "ok"
     except MooringError as error:
         outcome = error.reason
+        error.add_note(_AUDITED)
         raise
     finally:
         if not dry_run:
             telemetry.event(
                 "audit", who=caller.subject, verb=verb, object=str(target), outcome=outcome
             )
+
+
+def audit_refusal(request: Request, error: MooringError) -> None:
+    """Writes the line of a write that was refused before anything was tried."""
+    audited_before = _AUDITED in getattr(error, "__notes__", ())
+    dry_run = "dryRun" in request.query_params
+    if request.method in WRITING and not audited_before and not dry_run:
+        verb, path = request.method.lower(), request.url.path
+        caller = who(request).subject
+        telemetry.event("audit", who=caller, verb=verb, object=path, outcome=error.reason)
