@@ -50,6 +50,7 @@ gen: setup
 
 bench: setup $(BENCH_TOOLS)
 	$(BIN)/python bench/run.py
+	$(BIN)/python bench/api.py
 
 clean:
 	rm -rf $(VENV) .tools build dist

@@ -1,4 +1,4 @@
-"""Objects in a Kubernetes API: a cluster's, or that of another Mooring.
+"""Objects in the Kubernetes API of a cluster.
 
 The API server decides about versions, generations and finalizers as our own stores do; here its
 words become ours. lightkube knows how to find a cluster and how to log in to it. What the
