@@ -38,6 +38,18 @@ def test_a_method_that_is_not_for_a_path_is_refused(api: Served, method: str, pa
     assert "GET" in answer.headers["allow"]
 
 
+def test_who_asks_about_one_object_is_told_which(api: Served) -> None:
+    details = api.ask("GET", f"{SERVERS}/none").document["details"]
+    assert details == {"name": "none", "group": "mooring.dev", "kind": "MCPServer"}
+    merge = {"content-type": "application/merge-patch+json"}
+    api.put(server())
+    details = api.ask("PATCH", f"{SERVERS}/time", {"spec": {"x": 1}}, merge).document["details"]
+    assert (details["name"], details["causes"][0]["field"]) == ("time", "spec.x")
+    details = api.ask("GET", "/api/v1/namespaces/team-a/secrets/none").document["details"]
+    assert details == {"name": "none", "group": "", "kind": "Secret"}
+    assert "details" not in api.ask("GET", "/apis/none").document
+
+
 def test_a_missing_object_is_named(api: Served) -> None:
     answer = api.ask("GET", f"{SERVERS}/nobody")
     assert answer.status == 404
@@ -49,6 +61,7 @@ def test_a_missing_object_is_named(api: Served) -> None:
         "message": "server/nobody does not exist",
         "reason": "NotFound",
         "code": 404,
+        "details": {"name": "nobody", "group": "mooring.dev", "kind": "MCPServer"},
     }
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Any, Literal
 
 import msgspec
@@ -11,6 +12,7 @@ from starlette.responses import Response
 
 from mooring.api.complaints import Contention, Refused
 from mooring.core.columns import columns
+from mooring.core.naming import NAMINGS, Naming
 from mooring.errors import MooringError
 
 Document = Mapping[str, Any]
@@ -38,9 +40,23 @@ def answer(document: Any, status: int = 200) -> Response:
     return Response(encoded(document), status, media_type=JSON)
 
 
-def failure(error: MooringError) -> Response:
-    """An error as an answer."""
-    return answer(status_of(error), error.status)
+def failure(error: MooringError, request: Request | None = None) -> Response:
+    """An error as an answer; to a request about one object it names that object as well."""
+    status = status_of(error)
+    name = request.path_params.get("name") if request else None
+    naming = _naming(request, name) if request and name else None
+    if naming:
+        group = naming.path.removeprefix("/api/v1").removeprefix("/apis/").partition("/")[0]
+        about = {"name": name, "group": group, "kind": naming.kind}
+        status["details"] = about | status.get("details", {})
+    return answer(status, error.status)
+
+
+def _naming(request: Request, name: str) -> Naming | None:
+    """The kind that a path is about: the step before the name."""
+    steps = request.scope["path"].split("/")
+    before = {above for above, step in pairwise(steps) if step == name}
+    return next((each for each in NAMINGS if each.plural in before), None)
 
 
 def status_of(error: MooringError) -> dict[str, Any]:

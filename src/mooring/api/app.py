@@ -117,7 +117,7 @@ def _discovery(reach: Reach) -> list[Route]:
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, MooringError)
     audit_refusal(request, error)
-    return failure(error)
+    return failure(error, request)
 
 
 async def _no_such_door(request: Request, error: Exception) -> Response:
