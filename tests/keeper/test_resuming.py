@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -148,46 +147,52 @@ def test_what_comes_after_the_return_comes_too(run: Any, isolation: str) -> None
     run(story())
 
 
-@contextlib.asynccontextmanager
-async def cutting(stage: Scene) -> AsyncIterator[str]:
-    """A way to the bridge that loses the first stream that can be come back for; its URL."""
-    cuts: list[bytes] = []
-    done = asyncio.Event()
+class Cutting:
+    """A way to the bridge that loses the first stream that can be come back for."""
 
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while not done.is_set() and (chunk := await reader.read(1 << 16)):
-            writer.write(chunk)
-            if b"retry:" in chunk and not cuts:
-                cuts.append(chunk)
-                writer.transport.abort()
-                return
+    def __init__(self, stage: Scene) -> None:
+        self._stage = stage
+        self._relays: set[asyncio.Task[Any]] = set()
+        self._writers: list[asyncio.StreamWriter] = []
+        self.cuts = 0
 
-    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        theirs, ours = await asyncio.open_connection(stage.address.host, stage.address.port)
-        try:
-            async with asyncio.TaskGroup() as pumps:
-                up = pumps.create_task(pump(reader, ours))
-                await pump(theirs, writer)
-                up.cancel()
-        finally:
-            ours.close()
-            writer.close()
+    async def __aenter__(self) -> "Cutting":
+        self._server = await asyncio.start_server(self._relay, "127.0.0.1", 0)
+        port = self._server.sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}{self._stage.address.path}"
+        return self
 
-    server = await asyncio.start_server(relay, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}{stage.address.path}"
-        assert len(cuts) == 1
-    finally:
-        done.set()
-        server.close()
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+        await asyncio.gather(*self._relays)
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._relays.add(task)
+        address = self._stage.address
+        theirs, ours = await asyncio.open_connection(address.host, address.port)
+        self._writers += (ours, writer)
+        await asyncio.gather(self._pump(reader, ours), self._pump(theirs, writer))
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while chunk := await reader.read(1 << 16):
+                writer.write(chunk)
+                if b"retry:" in chunk and not self.cuts:
+                    self.cuts += 1
+                    break
+        writer.close()
 
 
 def test_the_official_client_comes_back_for_its_answer(run: Any) -> None:
     async def story() -> None:
         async with (
             scene(isolation="session") as stage,
-            cutting(stage) as url,
-            SdkClient(url, mode="legacy") as client,
+            Cutting(stage) as way,
+            SdkClient(way.url, mode="legacy") as client,
             asyncio.TaskGroup() as tasks,
         ):
             heard: list[float] = []
@@ -210,6 +215,7 @@ def test_the_official_client_comes_back_for_its_answer(run: Any) -> None:
             answer = {"jsonrpc": "2.0", "id": call["id"], "result": {"content": content}}
             child.write(child.toy.dump(answer))
             assert (await held).content[0].text == "late"  # type: ignore[union-attr]
+            assert way.cuts == 1
 
     run(story())
 
