@@ -136,7 +136,9 @@ def put_load(endpoint: Endpoint, sessions: list[str], connections: int, seconds:
         before = {name: processor_seconds(group) for name, group in pids.items()}
         told = _wrk(endpoint.url, listed.name, connections, seconds)
     calls = int(told["calls"])
-    if not calls or told["failed"] > calls / 100:
+    if not calls:
+        raise RuntimeError(f"no call was answered in {seconds:g} s at {connections} connections")
+    if told["failed"] > calls / 100:
         raise RuntimeError(f"{told['failed']} of {calls} calls of {endpoint.system} failed")
     cpu = {
         name: (processor_seconds(group) - before[name]) / calls * 1e6

@@ -28,7 +28,7 @@ HERE = Path(__file__).resolve().parent
 CONNECTIONS = (1, 16, 64)
 ROUNDS = 3
 SECONDS = 2
-PEER_SECONDS = 4
+PEER_SECONDS = 6
 
 
 def measure(
@@ -65,9 +65,10 @@ def with_peers(home: Path, behind: int, tools: Path) -> tuple[list[Row], list[st
             if not which.program.exists():
                 raise RuntimeError("not installed (bench/setup.sh)")
             with peer(home, behind, which) as endpoint:
-                rows += measure([endpoint], 1, PEER_SECONDS)
+                for connections in CONNECTIONS:
+                    rows += measure([endpoint], 1, PEER_SECONDS, (connections,))
         except (RuntimeError, OSError, subprocess.SubprocessError) as error:
-            missing.append(f"- {which.name} is left out: {error}")
+            missing.append(f"- {which.name} is left out, in whole or in part: {error}")
             print(missing[-1], flush=True)
     return rows, missing
 
