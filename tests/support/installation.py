@@ -98,7 +98,7 @@ class Mooring:
                 stderr=subprocess.STDOUT,
             )
 
-    def moor(self, *arguments: str, code: int = 0, text: str = "") -> str:
+    def moor(self, *arguments: str, code: int = 0, text: str = "", seconds: float = 90) -> str:
         """Runs one command and returns its stdout; the exit code is asserted."""
         done = subprocess.run(
             [str(BIN / "moor"), *arguments],
@@ -107,7 +107,7 @@ class Mooring:
             input=text,
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=seconds,
             check=False,
         )
         assert done.returncode == code, (
@@ -119,7 +119,10 @@ class Mooring:
         return self.moor("apply", "-f", "-", text=text)
 
     def ready(self, server: str, seconds: int = 60) -> None:
-        self.moor("wait", "--for=condition=Ready", f"server/{server}", f"--timeout={seconds}s")
+        timeout = f"--timeout={seconds}s"
+        self.moor(
+            "wait", "--for=condition=Ready", f"server/{server}", timeout, seconds=seconds + 30
+        )
 
     def instances(self) -> dict[str, dict[str, object]]:
         return {
