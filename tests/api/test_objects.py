@@ -323,3 +323,16 @@ def test_unknown_fields_are_refused_otherwise(api: Served) -> None:
     assert api.ask("POST", f"{SERVERS}?fieldValidation=Ignore&dryRun=All", twice).status == 201
     unsound = api.ask("POST", f"{SERVERS}?fieldValidation=Ignore", document(group="a\0b"))
     assert unsound.status == 422
+
+
+def test_a_name_may_be_left_to_chance(api: Served) -> None:
+    given = document()
+    given["metadata"] = {"generateName": "time-"}
+    names = {api.ask("POST", SERVERS, given).document["metadata"]["name"] for _ in range(3)}
+    assert len(names) == 3
+    assert all(name.startswith("time-") and len(name) == 10 for name in names)
+    given["metadata"]["name"] = "time"
+    assert api.ask("POST", SERVERS, given).document["metadata"]["name"] == "time"
+    odd: list[Any] = [{"generateName": 3}, {"generateName": ""}, {}, "x"]
+    for metadata in odd:
+        assert api.ask("POST", SERVERS, given | {"metadata": metadata}).status == 422

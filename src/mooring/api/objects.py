@@ -1,6 +1,7 @@
 """Stored kinds over HTTP: get, list, watch, create, update, patch, delete, status."""
 
 import json
+import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
@@ -29,6 +30,11 @@ from mooring.kinds.secret import Secret
 from mooring.kinds.validation import known_part
 
 Document = Mapping[str, Any]
+
+
+_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
+_RANDOM = 5
+"""Letters and digits behind a `generateName`; none that make words."""
 
 
 class Objects:
@@ -69,6 +75,7 @@ class Objects:
 
     async def _create(self, request: Request) -> Response:
         document, ref, dry_run = await self._document(request), self._ref(request), flag(request)
+        document = _christened(document)
         metadata = document.get("metadata")
         name = metadata.get("name") if isinstance(metadata, Mapping) else ""
         target = Ref(ref.kind, ref.namespace, str(name))
@@ -144,6 +151,16 @@ class Objects:
                 return shown(await self._store.delete(ref, uid=metadata["uid"]))
         except NotFound:
             return None
+
+
+def _christened(document: Document) -> Document:
+    """The document with a name made of its `generateName`, where it has none."""
+    metadata = document.get("metadata")
+    begin = metadata.get("generateName") if isinstance(metadata, Mapping) else None
+    if not isinstance(begin, str) or not begin or metadata is None or metadata.get("name"):
+        return document
+    end = "".join(secrets.choice(_LETTERS) for _ in range(_RANDOM))
+    return {**document, "metadata": {**metadata, "name": begin + end}}
 
 
 def _warned(made: Response, request: Request, unknown: Collection[Complaint]) -> Response:

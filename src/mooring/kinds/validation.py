@@ -22,7 +22,7 @@ DEPTH = 64
 """How deep a document may be nested."""
 LARGEST = 2**63 - 1
 
-NOT_KEPT = frozenset({"selfLink", "deletionGracePeriodSeconds", "clusterName"})
+NOT_KEPT = frozenset({"selfLink", "deletionGracePeriodSeconds", "clusterName", "generateName"})
 """Metadata that Kubernetes' tools send, and that means nothing here."""
 _DROPPED = frozenset(("metadata", name) for name in NOT_KEPT)
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
