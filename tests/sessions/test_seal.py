@@ -52,6 +52,17 @@ def test_nonsense_opens_for_nobody(text: str) -> None:
     assert Sealer(KEY).open(text) is None
 
 
+@given(SESSIONS)
+def test_an_id_has_one_spelling(session: SealedSession) -> None:
+    sealer = Sealer(KEY)
+    id = sealer.seal(session)
+    usual = id.replace("-", "+").replace("_", "/")
+    padded = [id + "=" * count for count in (1, 2, 3, 4)]
+    for other in (*padded, id + "\n", " " + id, id[:5] + " " + id[5:], id + "é"):
+        assert sealer.open(other) is None
+    assert usual == id or sealer.open(usual) is None
+
+
 def test_an_id_of_another_installation_does_not_open() -> None:
     assert Sealer(KEY).open(Sealer(bytes(32)).seal(SESSION)) is None
 

@@ -28,6 +28,8 @@ TOKEN_LIMIT = 4096
 
 _PURPOSE = b"mooring session 1"
 _NONCE = 12
+_USUAL = bytes.maketrans(b"-_+/=", b"+/   ")
+"""From the URL-safe alphabet to the usual one, whose own signs and padding are none of ours."""
 
 
 class SealedSession(NamedTuple):
@@ -97,8 +99,9 @@ class Sealer:
         if len(text) > TOKEN_LIMIT:
             return None
         try:
-            sealed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-            if base64.urlsafe_b64encode(sealed).rstrip(b"=") != text.encode("ascii"):
+            spelled = text.encode("ascii").translate(_USUAL) + b"=" * (-len(text) % 4)
+            sealed = binascii.a2b_base64(spelled)
+            if binascii.b2a_base64(sealed, newline=False) != spelled:
                 return None  # another spelling of an id must not outlive the id
             packed = self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], _PURPOSE)
             told = self._unpack(packed)
