@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from statistics import median_low
 
+from budgets import Costs, budgets, cells
 from load import Endpoint, Figures
 
 HEAD = """# Results
@@ -55,6 +56,7 @@ def page(
     parts = [
         head,
         *missing,
+        _budgets(rows, memory, times),
         _calls(rows),
         _ratios(rows),
         _scaling(scaled),
@@ -94,15 +96,28 @@ def _figures(rows: Iterable[Row]) -> str:
     return _table(columns, cells)
 
 
+def _costs(rows: list[Row]) -> Costs:
+    return {(r.endpoint.system, r.endpoint.answers, r.connections): r.figures.total for r in rows}
+
+
+def _budgets(
+    rows: list[Row],
+    memory: Mapping[str, Mapping[str, float]],
+    times: Mapping[str, Mapping[str, float]],
+) -> str:
+    lines = cells(budgets(_costs(rows), memory, times))
+    return "## Budgets\n\n" + _table("what | at most | found | kept", lines)
+
+
 def _ratios(rows: list[Row]) -> str:
-    cost = {(r.endpoint.system, r.endpoint.answers, r.connections): r.figures.total for r in rows}
-    cells = []
+    cost = _costs(rows)
+    lines = []
     for (system, kind, connections), theirs in cost.items():
         ours = cost.get(("Mooring", kind, connections))
         if system != "Mooring" and ours is not None:
-            cells.append([kind, str(connections), system, f"{ours / theirs:.2f}"])
+            lines.append([kind, str(connections), system, f"{ours / theirs:.2g}"])
     columns = "answers | connections | compared with | Mooring's CPU, times theirs"
-    return "## Compared\n\n" + _table(columns, cells)
+    return "## Compared\n\n" + _table(columns, lines)
 
 
 def _memory(memory: Mapping[str, Mapping[str, float]]) -> str:
