@@ -51,7 +51,7 @@ def test_a_configuration_of_a_guide_is_json(page: str, block: str) -> None:
 
 @pytest.mark.parametrize(("page", "line"), commands())
 def test_a_command_of_a_guide_is_understood(page: str, line: str) -> None:
-    context = click.Context(moor, info_name="moor")
+    context = click.Context(moor, info_name="moor", **moor.context_settings)
     arguments = shlex.split(line)[1:]
     command: click.Command = moor
     while isinstance(command, click.Group) and arguments and arguments[0][0] != "-":
