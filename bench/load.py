@@ -1,7 +1,7 @@
 """Load on one endpoint, and what a call costs under it.
 
 wrk makes the load with one thread; sessions are opened before. A figure is taken several
-times, in turns with the others, and the one in the middle counts: the machine may be shared.
+times, in turns with the others, and the cheapest counts: the machine may be shared.
 """
 
 import contextlib

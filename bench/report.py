@@ -4,7 +4,6 @@ import os
 import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from statistics import median_low
 
 from budgets import Costs, budgets, cells
 from load import Endpoint, Figures
@@ -13,8 +12,9 @@ HEAD = """# Results
 
 `make bench`: one run on one machine ({cores} cores, Python {python}), raw figures in
 `results.json`. Processor time is the scheduler's accounting of the processes of each system,
-without the servers behind it; each figure is the one in the middle of {rounds} runs taken in
-turns. Systems under test have one core for themselves, load and upstream the other ones.
+without the servers behind it; each row is the cheapest of {rounds} runs taken in turns, since what
+else the machine does can only add (peers: one run). Systems under test have one core for
+themselves, load and upstream the other ones.
 """
 
 
@@ -28,9 +28,8 @@ class Row:
 
     @property
     def figures(self) -> Figures:
-        """Of the run whose cost is in the middle."""
-        middle = median_low(run.total for run in self.runs)
-        return next(run for run in self.runs if run.total == middle)
+        """Of the cheapest run: what else the machine does can only add."""
+        return min(self.runs, key=lambda run: run.total)
 
     def raw(self) -> dict[str, object]:
         end = self.endpoint
