@@ -11,11 +11,15 @@ from support.surface import Served
 from mooring.programs import places
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def keys(data_dir: Path) -> Path:
-    found = places.of(str(data_dir)).keys
-    found.mkdir(parents=True, mode=0o700)
-    return found
+    return places.of(str(data_dir)).keys
+
+
+@pytest.fixture(autouse=True)
+def runtime(data_dir: Path) -> None:
+    """As `moor up` leaves it: for us alone."""
+    places.prepare(places.of(str(data_dir)))
 
 
 def test_a_kubeconfig_is_data_on_stdout(moor: Any, api: Served) -> None:
@@ -47,6 +51,14 @@ def test_a_token_is_kept_until_it_is_rotated(moor: Any, keys: Path) -> None:
     second = moor("token", "rotate").out
     assert second != first
     assert moor("token").out == second
+
+
+def test_a_token_can_be_had_before_mooring_ever_ran(moor: Any, keys: Path) -> None:
+    for path in keys.parent.iterdir():
+        path.rmdir()
+    keys.parent.rmdir()
+    assert moor("token").code == 0
+    assert (keys / "api.token").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_token_open_to_others_is_refused(moor: Any, keys: Path) -> None:

@@ -1,9 +1,14 @@
 """`moor kubeconfig` and `moor token`: how kubectl and other clients come in."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from mooring.cli.failures import Failure
 from mooring.cli.invocation import Invocation, everywhere, pass_invocation
+
+if TYPE_CHECKING:
+    from mooring.api.token import TokenFile
 
 
 @click.command()
@@ -40,10 +45,8 @@ def token(context: click.Context) -> None:
     Example:
       curl -k -H "Authorization: Bearer $(moor token)" https://127.0.0.1:8471/version
     """
-    from mooring.programs import door
-
     if context.invoked_subcommand is None:
-        print(door.token_of(context.ensure_object(Invocation).places).text(), flush=True)
+        print(_token(context.ensure_object(Invocation)).text(), flush=True)
 
 
 @token.command()
@@ -54,6 +57,12 @@ def rotate(invocation: Invocation) -> None:
 
     The one before opens nothing any more, from this moment on: print kubeconfigs again.
     """
-    from mooring.programs import door
+    print(_token(invocation).rotate(), flush=True)
 
-    print(door.token_of(invocation.places).rotate(), flush=True)
+
+def _token(invocation: Invocation) -> "TokenFile":
+    """The token of a data directory, which is made where there is none yet."""
+    from mooring.programs import door, places
+
+    places.prepare(invocation.places)
+    return door.token_of(invocation.places)
