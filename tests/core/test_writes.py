@@ -16,7 +16,7 @@ from mooring.core.writes import (
     decide_put,
     decide_report,
 )
-from mooring.kinds.base import ObjectMeta
+from mooring.kinds.base import ManagedFields, ObjectMeta, OwnerReference
 from mooring.kinds.server import MCPServer, ServerSpec, ServerStatus, Source
 
 MOMENT = datetime(2026, 1, 1, 12, 30, 15, 999_999, tzinfo=UTC)
@@ -104,3 +104,25 @@ def test_the_name_of_what_is_leaving_is_said_to_be_taken_for_now() -> None:
     leaving = server(resource_version="1", deletion_timestamp=MOMENT, finalizers=("a/b",))
     verdict = decide_put(leaving, server(), Stamp("2", MOMENT, "u"))
     assert verdict == Refusal("AlreadyExists", "server/time exists already, and is being deleted")
+
+
+def test_whose_an_object_and_its_fields_are_is_kept() -> None:
+    owner = OwnerReference(api_version="v1", kind="X", name="x", uid="u-1")
+    first, second = ManagedFields(manager="a"), ManagedFields(manager="b")
+    made = decide_put(
+        None,
+        server(owner_references=(owner,), managed_fields=(first,)),
+        Stamp("1", MOMENT, "u"),
+    )
+    assert isinstance(made, Change)
+    held: Any = made.object
+    assert (held.metadata.owner_references, held.metadata.managed_fields) == ((owner,), (first,))
+    told = decide_report(held, changed(held, managed_fields=(second,)), Stamp("2", MOMENT))
+    assert isinstance(told, Change)
+    assert told.object.metadata.managed_fields == (second,)
+    same = decide_report(held, held, Stamp("2", MOMENT))
+    assert isinstance(same, Unchanged)
+    put = decide_put(held, changed(held, owner_references=()), Stamp("2", MOMENT))
+    assert isinstance(put, Change)
+    assert put.object.metadata.owner_references == ()
+    assert put.object.metadata.generation == held.metadata.generation
