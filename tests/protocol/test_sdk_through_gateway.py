@@ -22,7 +22,7 @@ from mooring.transports.http_upstream import Pool
 from mooring.transports.mcp_client import McpClient
 
 pytestmark = pytest.mark.process
-SERVER = Path(__file__).parents[1] / "support" / "sdk_server.py"
+SERVER = Path(__file__).parents[1] / "servers" / "sdk_server.py"
 ERAS = pytest.mark.parametrize("mode", ["legacy", "auto"])
 
 

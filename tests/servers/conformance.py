@@ -29,10 +29,10 @@ from conformance_catalogue import (
     resource,
     text,
 )
+from event_store import Events
 from mcp.server.lowlevel import Server
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp.server.stdio import stdio_server
-from mcp.server.streamable_http import EventMessage, EventStore
 from mcp.server.subscriptions import (
     InMemorySubscriptionBus,
     ListenHandler,
@@ -72,25 +72,6 @@ GIVEN_UP = 11.0
 
 bus = InMemorySubscriptionBus()
 subscribed: set[str] = set()
-
-
-class Events(EventStore):
-    """All events of all sessions, in order; an id is the event's number."""
-
-    def __init__(self) -> None:
-        self.kept: list[tuple[str, Any]] = []
-
-    async def store_event(self, stream_id: str, message: Any) -> str:
-        self.kept.append((stream_id, message))
-        return str(len(self.kept))
-
-    async def replay_events_after(self, last_event_id: str, send_callback: Any) -> str | None:
-        after = int(last_event_id)
-        stream = self.kept[after - 1][0]
-        for number, (of, message) in enumerate(self.kept[after:], after + 1):
-            if of == stream and message is not None:
-                await send_callback(EventMessage(message, str(number)))
-        return stream
 
 
 def answered(model: type[Result]) -> Callable[[Handler], Handler]:
