@@ -15,6 +15,7 @@ from support.keeping import (
     gone,
     shell,
     short_directory,
+    skip_where_absent,
     spec,
 )
 
@@ -38,7 +39,7 @@ def start(home: Path) -> Iterator[Start]:
         keeper = Keeper(home, *options)
         started.append(keeper)
         if keeper.process.poll() is not None and "--rung" in options:
-            pytest.skip(f"{options[-1]} does not work here")
+            skip_where_absent(options[-1], f"{options[-1]} does not work here")
         return keeper
 
     yield begin

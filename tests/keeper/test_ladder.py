@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.keeping import gone, workshop
+from support.keeping import gone, skip_where_absent, workshop
 
 from mooring.errors import Unavailable
 from mooring.keeper import ladder as module
@@ -156,7 +156,7 @@ def test_cgroups_that_were_left_are_emptied_and_removed(run: Run) -> None:
             async with workshop("cgroup", home="cccccccc") as made:
                 leaf = Path(made._ladder.leaf())
         except Unavailable as error:
-            pytest.skip(error.message)
+            skip_where_absent("cgroup", error.message)
         left = await asyncio.create_subprocess_exec("sleep", "1000")
         (leaf / "cgroup.procs").write_text(str(left.pid))
         async with workshop("cgroup", home="cccccccc"):

@@ -21,6 +21,7 @@ from support.keeping import (
     processes,
     shell,
     short_directory,
+    skip_where_absent,
     spec,
     workshop,
 )
@@ -70,7 +71,7 @@ async def spawner(rung: Rung | None = None) -> AsyncIterator[ForkSpawner]:
             yield made
     except Unavailable as error:
         if "cannot be held" in error.message:
-            pytest.skip(error.message)
+            skip_where_absent(rung, error.message)
         raise
 
 

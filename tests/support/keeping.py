@@ -18,6 +18,8 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from mooring.clock import SystemClock
 from mooring.core.keeping import Exit, SlotSpec
 from mooring.errors import Unavailable
@@ -201,6 +203,16 @@ class Keeper:
             except subprocess.TimeoutExpired:
                 self.process.kill()
         self.wait()
+
+
+def skip_where_absent(rung: str | None, why: str) -> None:
+    """Skips a test of a rung that a machine may lack; any other that fails is a failure.
+
+    Every machine has process groups, and where we are root it has PID namespaces.
+    """
+    absent = rung == "cgroup" or (rung == "pid-namespace" and os.geteuid() != 0)
+    assert absent, f"{rung}: {why}"
+    pytest.skip(why)
 
 
 class UnixConnection(http.client.HTTPConnection):
