@@ -10,7 +10,7 @@ from mooring.clock import SystemClock
 from mooring.core.table import Upstream
 from mooring.gateway import afterwork
 from mooring.gateway.afterwork import Afterwork
-from mooring.gateway.courier import Courier
+from mooring.sessions.courier import Courier
 from mooring.sessions.open_sessions import OpenSessions
 from mooring.sessions.seal import Sealer
 from mooring.transports.http_upstream import Pool

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from support.standin import JSON, failure
 
-from mooring.gateway import courier
+from mooring.sessions import courier
 
 
 def test_a_deleted_session_is_gone_on_both_sides(world: Any, run: Any) -> None:

@@ -8,7 +8,8 @@ from support.fronting import eventually
 from support.standin import JSON, SSE, Standin, failure, message, result
 
 from mooring.core.load import Load
-from mooring.gateway import courier, posting
+from mooring.gateway import posting
+from mooring.sessions import courier
 from mooring.sessions.event_ids import EventIds
 from mooring.sessions.seal import Sealer
 

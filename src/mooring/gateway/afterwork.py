@@ -12,8 +12,8 @@ from typing import Any
 from mooring.core.headers import Headers
 from mooring.core.table import Upstream
 from mooring.errors import MooringError
-from mooring.gateway.courier import Courier, Parcel, Sent
 from mooring.gateway.relay import Answer
+from mooring.sessions.courier import Courier, Parcel, Sent
 
 DISCARD_BYTES = 64 * 1024 * 1024
 DISCARD_SECONDS = 600.0

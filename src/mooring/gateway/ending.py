@@ -7,9 +7,9 @@ session is over: its id is unknown from then on.
 from mooring.core.headers import NOSNIFF
 from mooring.core.routing import Reject
 from mooring.errors import Unavailable
-from mooring.gateway.courier import Parcel
 from mooring.gateway.relay import Answer, pass_on
 from mooring.gateway.trip import Trip
+from mooring.sessions.courier import Parcel
 
 ENDING_SECONDS = 10.0
 """For a server to say that it ended a session."""

@@ -19,7 +19,6 @@ from mooring.core.table import Table, Upstream
 from mooring.errors import MooringError
 from mooring.gateway.afterwork import Afterwork
 from mooring.gateway.call import Call
-from mooring.gateway.courier import Courier
 from mooring.gateway.endpoint import Endpoint
 from mooring.gateway.examination import Examiner, understood
 from mooring.gateway.leash import Leashes
@@ -29,6 +28,7 @@ from mooring.gateway.pages import Pages
 from mooring.gateway.server_endpoint import ServerEndpoint
 from mooring.gateway.trip import Plant, own_headers
 from mooring.gateway.watching import watch
+from mooring.sessions.courier import Courier
 from mooring.sessions.event_ids import EventIds
 from mooring.sessions.open_sessions import OpenSessions
 from mooring.sessions.seal import Sealer

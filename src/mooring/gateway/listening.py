@@ -2,9 +2,9 @@
 
 from mooring.core.headers import LAST_EVENT_ID, Headers
 from mooring.core.routing import Reject
-from mooring.gateway.courier import PATIENCE, Parcel, Sent
 from mooring.gateway.relay import pass_on
 from mooring.gateway.trip import STREAM_SECONDS, Trip
+from mooring.sessions.courier import PATIENCE, Parcel, Sent
 
 PAUSE = 0.1
 

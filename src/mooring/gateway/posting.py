@@ -5,10 +5,10 @@ from mooring.core.headers import SESSION_ID, Headers
 from mooring.core.repeating import repeatable
 from mooring.core.routing import Opening, Reject
 from mooring.errors import MooringError
-from mooring.gateway.courier import Parcel, Sent
 from mooring.gateway.opening import negotiated
 from mooring.gateway.relay import Answer, pass_on
 from mooring.gateway.trip import STREAM_SECONDS, Trip
+from mooring.sessions.courier import Parcel, Sent
 from mooring.sessions.open_sessions import Session
 from mooring.transports.http_server import ClientGone
 

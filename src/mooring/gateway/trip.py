@@ -11,10 +11,10 @@ from mooring.core.table import Entry, Upstream
 from mooring.errors import MooringError
 from mooring.gateway.afterwork import Afterwork
 from mooring.gateway.call import Call
-from mooring.gateway.courier import Courier, Parcel
 from mooring.gateway.following import Mark
 from mooring.gateway.leash import Leashes
 from mooring.gateway.relay import SSE, Answer, settle
+from mooring.sessions.courier import Courier, Parcel
 from mooring.sessions.event_ids import EventIds
 from mooring.sessions.open_sessions import OpenSessions, Session
 from mooring.transports.http_upstream import Reply

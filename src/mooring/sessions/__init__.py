@@ -1,1 +1,1 @@
-"""Session ids that carry their owner."""
+"""Session ids that carry their owner, and bringing what a session sends to it."""

@@ -9,8 +9,8 @@ from mooring.core.identity import ANONYMOUS
 from mooring.core.routing import Alone, Opening, Pinned, Reject
 from mooring.core.table import Entry, Upstream
 from mooring.errors import Unavailable
-from mooring.gateway.courier import PATIENCE, Courier, Parcel, Sent
 from mooring.kinds.ref import Ref
+from mooring.sessions.courier import PATIENCE, Courier, Parcel, Sent
 from mooring.sessions.open_sessions import OpenSessions
 from mooring.sessions.seal import Sealer
 
