@@ -61,6 +61,7 @@ FAMILIES: Mapping[str, Mapping[str, tuple[int, str]]] = MappingProxyType(
             "KeeperGone": (503, "The keeper does not answer."),
             "Loop": (508, "The request came through this Mooring before."),
             "NoReadyInstance": (503, "No instance of the server can take new work."),
+            "SessionStoreUnavailable": (503, "Records of sessions cannot be read or written now."),
             "StoreUnavailable": (503, "What is stored could not be read or written."),
             "TooManyConnections": (503, "As many connections are open as are allowed."),
             "TooManyChildren": (503, "Every process that a server may have is in use."),

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from lightkube.config.kubeconfig import KubeConfig
 
+from mooring.clock import SystemClock
 from mooring.core.ports import ObjectStore
+from mooring.core.session_record import SessionStore
 from mooring.stores.kubernetes import open_kubernetes
 from mooring.stores.memory import MemoryStore
+from mooring.stores.sessions_memory import MemorySessions
 from mooring.stores.sqlite import open_sqlite
 from mooring.testing.clock import FakeClock
 from mooring.testing.cluster import Cluster, ClusterStore, running
@@ -19,6 +22,7 @@ KEPT = 64
 """Changes of each kind that the stores under test keep at least."""
 
 OpenStore = Callable[[], AbstractAsyncContextManager[ObjectStore]]
+OpenSessions = Callable[[], AbstractAsyncContextManager[SessionStore]]
 
 
 @pytest.fixture
@@ -59,4 +63,17 @@ def open_store(
             yield store
 
     sorts = {"memory": memory, "sqlite": open_persistent, "kubernetes": kubernetes}
+    return sorts[request.param]
+
+
+@pytest.fixture(params=["memory"])
+def open_sessions(request: pytest.FixtureRequest) -> OpenSessions:
+    """Opens a store of session records, of every sort there is; the same one every time."""
+    kept = MemorySessions(SystemClock())
+
+    @asynccontextmanager
+    async def memory() -> AsyncIterator[SessionStore]:
+        yield kept
+
+    sorts = {"memory": memory}
     return sorts[request.param]
