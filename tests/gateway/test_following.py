@@ -1,10 +1,13 @@
 """What the end of a stream means."""
 
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mooring.gateway.following import LONGEST, Following, answers_alone
+from mooring.sessions.event_ids import EventIds
 
 NOTE = b'data: {"jsonrpc":"2.0","method":"x"}\n\n'
 OTHER = b'data: {"jsonrpc":"2.0","id":"2","result":{}}\n\n'
@@ -69,6 +72,13 @@ def test_an_answer_that_we_cannot_read_is_an_answer(result: bytes) -> None:
     assert answers_alone(event, b"2")
 
 
+def test_an_answer_is_known_however_deeply_it_is_nested_and_however_it_is_written() -> None:
+    deep = b"[" * 100_000 + b"]" * 100_000
+    event = b'data: { "result" : ' + deep + b', "more": 1, "id": "\\u0032" }\n\n'
+    assert answers_alone(event, b'"2"')
+    assert not answers_alone(event, b"2")
+
+
 def test_the_answer_is_the_response_with_the_same_id() -> None:
     following = Following(b"2")
     for event in (NOTE, OTHER, QUESTION):
@@ -91,24 +101,34 @@ def test_where_nobody_waits_nothing_is_abandoned() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from([b"\n", b"\r\n", b"\r"]), st.booleans()), max_size=4),
+    st.lists(
+        st.tuples(
+            st.sampled_from([b"\n", b"\r\n", b"\r"]), st.sampled_from([3, 17, 30]), st.booleans()
+        ),
+        max_size=4,
+    ),
     st.lists(st.integers(1, 40), max_size=8),
 )
-def test_after_a_long_event_the_others_are_told_apart_again(
-    events: list[tuple[bytes, bool]], cuts: list[int]
+def test_every_id_is_marked_wherever_it_is_in_an_event_however_long(
+    events: list[tuple[bytes, int, bool]], cuts: list[int]
 ) -> None:
-    """Long and short events, each with an id, cut wherever: every id is marked, nothing is lost."""
-    texts = [b"id: 5%bdata: %b%b%b" % (end, b"x" * (30 if long else 3), end, end)
-             for end, long in events]  # fmt: skip
+    """Long and short events, the id before or after the data, cut wherever; nothing is lost."""
+    texts = []
+    for end, size, early in events:
+        lines = [b"id: 5", b"data: " + b"id: 6" + b"x" * size, b"id", b"idle: id: 7"]
+        texts.append(end.join([*(lines if early else reversed(lines)), b"", b""]))
     left = b"".join(texts)
+    ids = EventIds(b"k")
+    mark = partial(ids.mark_event, b"scope")
     out = b""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mooring.gateway.following.LONGEST", 20)
-        following = Following(None, lambda raw: raw.replace(b"id: 5", b"id: 5."))
+        following = Following(None, mark)
         for cut in [*cuts, len(left)]:
             out += following.feed(left[:cut])
             left = left[cut:]
-    assert out + following.rest() == b"".join(texts).replace(b"id: 5", b"id: 5.")
+    marked = b"id: " + ids.mark(b"scope", b"5")
+    assert out + following.rest() == b"".join(texts).replace(b"id: 5", marked)
 
 
 def test_an_event_past_the_limit_passes_as_it_comes_and_counts_as_the_answer() -> None:

@@ -8,6 +8,7 @@ import socket
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -140,10 +141,13 @@ class Answered:
         self.raw = body
         self.streamed = self.headers.get(b"content-type", b"").startswith(b"text/event-stream")
         if self.streamed:
-            events = [event.data for event in EventSplitter().feed(body) if event.data]
+            self.texts = [event.data for event in EventSplitter().feed(body) if event.data]
         else:
-            events = [body] if body.startswith(b"{") else []
-        self.messages: list[Message] = [json.loads(event) for event in events]
+            self.texts = [body] if body.startswith(b"{") else []
+
+    @cached_property
+    def messages(self) -> list[Message]:
+        return [json.loads(text) for text in self.texts]
 
     @property
     def last(self) -> Message:

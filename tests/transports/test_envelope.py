@@ -10,12 +10,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mooring.core.codes import INVALID_REQUEST, PARSE_ERROR
-from mooring.transports.envelope import VERSION_KEY, Envelope, Malformed, peek, splice
+from mooring.transports.envelope import VERSION_KEY, Envelope, Malformed, peek, peek_deep, splice
 
 CALL = (
     b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo",'
     b'"arguments":{"text":"hi"},"_meta":{"progressToken":5}}}'
 )
+DEEP = "[" * 50_000 + '{"id":3}' + "]" * 50_000
 
 
 def envelope(body: bytes | str) -> Envelope:
@@ -184,6 +185,28 @@ def test_nesting_without_end_is_a_parse_error(opening: bytes) -> None:
 def test_reasonable_nesting_is_forwarded() -> None:
     deep = b"[" * 200 + b"]" * 200
     assert envelope(b'{"id":1,"method":"m","params":{"a":' + deep + b"}}").method == "m"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        '{"id":1,"method":"tools/call","params":{"name":"a","x":<>,"_meta":{"progressToken":5}}}',
+        '{ "params" : {"_meta": {"y": <>}, "requestId": 1}, "method":"notifications/cancelled"}',
+        '{"result":<>,"id":"\\u0031"}',
+        '{"id":1,"Id":<>,"method":"a"}',
+        '{"id":[<>],"result":1}',
+    ],
+)
+def test_what_a_server_wrote_may_be_nested_at_any_depth(message: str) -> None:
+    deep = message.replace("<>", DEEP)
+    flat = message.replace("<>", "[[]]")
+    assert peek_deep(flat.encode()) == peek(flat.encode())
+    assert peek_deep(deep.encode()) == peek(flat.encode())
+    assert refusal(deep).code == PARSE_ERROR
+    if isinstance(peek(flat.encode()), Envelope):
+        new = {"id": b'"N"', "progress_token": b'"T"', "request_id": b'"R"'}
+        changed = splice(deep.encode(), **new).decode()
+        assert changed.replace(DEEP, "[[]]").encode() == splice(flat.encode(), **new)
 
 
 # What two readers might understand differently.

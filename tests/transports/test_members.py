@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mooring.transports.members import NotAnObject, NotJson, members, spans
+from mooring.transports.members import NotAnObject, NotJson, TooDeep, members, shallow, spans
 
 KEYS = st.sampled_from(["a", "b", "", "é", '"', "\\", "\n", "\ud800"])
 VALUES = st.recursive(
@@ -31,7 +31,8 @@ def test_every_member_is_listed_with_its_raw_text(
     raw = f"{space}{{{space}{text}{space}}}{space}".encode()
     expected = [(key, value.encode()) for key, value in written]
     assert members(raw) == expected
-    assert [(key, raw[start:end]) for key, start, end in spans(raw)] == expected
+    for listed in (spans, shallow):
+        assert [(key, raw[start:end]) for key, start, end in listed(raw)] == expected
 
 
 def test_offsets_count_bytes() -> None:
@@ -69,6 +70,37 @@ def test_anything_else_is_told_apart(
 ) -> None:
     with pytest.raises(kind):
         reader(raw)
+
+
+@pytest.mark.parametrize("deep", [b"[" * 99_999 + b"]" * 99_999, b'{"a":[' * 9_999 + b"]}" * 9_999])
+def test_any_depth_is_listed_by_looking_at_brackets_only(deep: bytes) -> None:
+    raw = b' {"a]" :' + deep + b' , "id":"}\\"{" }'
+    with pytest.raises(TooDeep):
+        spans(raw)
+    with pytest.raises(TooDeep):
+        members(raw)
+    assert [(key, raw[a:b]) for key, a, b in shallow(raw)] == [
+        ("a]", deep),
+        ("id", b'"}\\"{"'),
+    ]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"[1]", b"1", b"{", b"{,}", b'{"a"}', b'{"a":}', b'{"a":1,}', b'{"a":1} {}', b"{a:1}",
+     b'{"\\q":1}', b'{"a":[}', b'{"a":[}]}', b'{"a":[1}}', b'{"a":[[]', b'{"a":["]}',
+     b'{"a":[\x00]}'],
+)  # fmt: skip
+def test_brackets_that_do_not_match_are_no_depth(raw: bytes) -> None:
+    with pytest.raises((NotJson, NotAnObject)):
+        shallow(raw)
+
+
+def test_depth_that_would_take_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mooring.transports.members._PATIENCE", 10)
+    assert shallow(b'{"a":' + b"[1," * 4 + b"1" + b"]" * 4 + b"}")
+    with pytest.raises(TooDeep):
+        shallow(b'{"a":' + b"[1," * 20 + b"1" + b"]" * 20 + b"}")
 
 
 def test_what_is_not_an_object_is_named() -> None:

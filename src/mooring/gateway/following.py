@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from mooring.core.bridging import answered_id
 from mooring.core.ids import same
-from mooring.transports.envelope import Envelope, peek
+from mooring.transports.envelope import Envelope, peek, peek_deep
 from mooring.transports.sse import EventSplitter, SseEvent, end_of_event
 
 Mark = Callable[[bytes], bytes]
@@ -19,7 +19,7 @@ LONGEST = 1024 * 1024
 """Bytes of an event that is still held until it is complete; a longer one passes as it comes."""
 _TAIL = 2
 """Bytes of what has passed that may be the beginning of an event's end."""
-
+_ID = b"id:"
 
 _LONE = re.compile(rb"(?:event: message\r?\n)?data: ([^\r\n]+)\r?\n\r?\n")
 """A stream of one plain event, which is what most calls are answered with."""
@@ -33,6 +33,8 @@ def answers_alone(stream: bytes, id: bytes | None) -> bool:
 
 def _is_answer(text: bytes, id: bytes | None) -> bool:
     message = peek(text)
+    if type(message) is not Envelope:
+        message = peek_deep(text)
     if type(message) is Envelope:
         return message.type == "response" and same(message.id, id)
     return answered_id(text) == id  # it passes all the same, and the client makes of it what it can
@@ -41,7 +43,7 @@ def _is_answer(text: bytes, id: bytes | None) -> bool:
 class Following:
     """Follows one stream; give it every chunk, send what it returns."""
 
-    __slots__ = ("_id", "_mark", "_splitter", "_tail", "answered", "resumable")
+    __slots__ = ("_held", "_id", "_mark", "_splitter", "_tail", "answered", "resumable")
 
     def __init__(self, id: bytes | None, mark: Mark | None = None) -> None:
         self._id = id
@@ -49,6 +51,8 @@ class Following:
         self._splitter = EventSplitter(LONGEST)
         self._tail: bytes | None = None
         """The last bytes of a long event that is passing."""
+        self._held = b""
+        """What came of its next line, where that may be its id."""
         self.answered = id is None
         """The answer has passed, or none was waited for."""
         self.resumable = False
@@ -70,7 +74,7 @@ class Following:
 
     def rest(self) -> bytes:
         """What came after the last complete event, at a proper end of the stream."""
-        return self._splitter.pending
+        return self._held or self._splitter.pending
 
     @property
     def abandoned(self) -> bool:
@@ -87,18 +91,37 @@ class Following:
         if len(rest) <= LONGEST:
             self._splitter.feed(rest)
             return passed
-        self._tail = rest[-_TAIL:]
-        return passed + (rest if self._mark is None else self._mark(rest))
+        return passed + self._pass_lines(rest, rest)
 
     def _passing(self, tail: bytes, chunk: bytes) -> bytes:
         """More of a long event; after its end, events are held until complete again."""
+        chunk = self._held + chunk
         text = tail + chunk
         end = end_of_event(text)
         if not end:
-            self._tail = text[-_TAIL:]
-            return chunk
+            return self._pass_lines(chunk, text)
         self._tail = None
-        return text[len(tail) : end] + self.feed(text[end:])
+        self._held = b""
+        return self._marked(tail, text[len(tail) : end]) + self.feed(text[end:])
+
+    def _pass_lines(self, fresh: bytes, text: bytes) -> bytes:
+        """What is fresh at the end of the text, but for a last line that may become an id."""
+        tail = text[: len(text) - len(fresh)]
+        start = max(text.rfind(b"\n"), text.rfind(b"\r")) + 1
+        line = text[start:]
+        may_be_id = start and line and len(line) <= LONGEST and _ID.startswith(line[: len(_ID)])
+        self._held = line if may_be_id else b""
+        self._tail = text[: len(text) - len(self._held)][-_TAIL:]
+        return self._marked(tail, fresh[: len(fresh) - len(self._held)])
+
+    def _marked(self, tail: bytes, fresh: bytes) -> bytes:
+        """Whole lines, and parts of lines that are no id, which come after the tail."""
+        if self._mark is None:
+            return fresh
+        if not tail:
+            return self._mark(fresh)
+        before = b":" + tail  # so that only what follows a line's end begins a line
+        return self._mark(before + fresh)[len(before) :]
 
     def _passed(self, event: SseEvent) -> bytes:
         """The event as the client gets it."""

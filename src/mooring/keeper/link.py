@@ -24,7 +24,7 @@ from mooring.core.keeping import Exit
 from mooring.errors import Unavailable
 from mooring.keeper.child import Child
 from mooring.keeper.streams import Answer, Stream
-from mooring.transports.envelope import Envelope, peek, splice
+from mooring.transports.envelope import Envelope, peek, peek_deep, splice
 from mooring.transports.stdio import PipeChannel, StdioChannel
 
 LAST_WORDS = 0.05
@@ -214,6 +214,8 @@ class Link:
     def _take(self, line: bytes) -> Stream | None:
         """One line: an answer goes to who waits for it, all else to `hear`."""
         envelope = peek(line)
+        if not isinstance(envelope, Envelope):
+            envelope = peek_deep(line)
         if not isinstance(envelope, Envelope):
             return self._odd(line)
         if envelope.type != "response":

@@ -9,20 +9,32 @@ taken when the one before it cannot vouch for its answer:
 2. All members of the message and of its `params` are listed, whatever the spacing.
 3. What msgspec refuses (lone surrogates) is listed by the standard library's parser.
 
+What is nested too deeply for all three is refused from a client. From a server it is not ours
+to refuse: `peek_deep` finds the ends of its members and looks no further.
+
 A duplicate or a case-variant of a key that routing reads is refused, because the server
 behind us may choose the other one. Ids and tokens are replaced by offset.
 """
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, Literal
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from mooring.core.codes import INVALID_REQUEST, PARSE_ERROR
-from mooring.transports.members import Member, NotAnObject, NotJson, members, spans
+from mooring.transports.members import (
+    Member,
+    NotAnObject,
+    NotJson,
+    Span,
+    TooDeep,
+    members,
+    shallow,
+    spans,
+)
 
 _PREFIX: Final = "io.modelcontextprotocol/"
 VERSION_KEY: Final = _PREFIX + "protocolVersion"
@@ -107,6 +119,21 @@ def peek(body: bytes) -> Envelope | Malformed:
     return answer
 
 
+def peek_deep(message: bytes) -> Envelope | Malformed:
+    """The same of what a server wrote, however deeply it is nested.
+
+    What is in the values of such a message is not looked at: it passes as it is.
+    """
+    return _peek_at_members(message, _members_at_any_depth)
+
+
+def _members_at_any_depth(raw: bytes) -> list[Member]:
+    try:
+        return members(raw)
+    except TooDeep:
+        return [(key, raw[start:end]) for key, start, end in shallow(raw)]
+
+
 def _trust(message: _Message, raw: bytes, length: int) -> Envelope | None:
     """The envelope, if the message is made of known members and nothing else.
 
@@ -180,19 +207,27 @@ def _bad_id() -> Malformed:
 # The careful way.
 
 
-def _peek_at_members(body: bytes) -> Envelope | Malformed:
+def _peek_at_members(
+    body: bytes, listed: Callable[[bytes], list[Member]] = members
+) -> Envelope | Malformed:
     try:
         if not body.isascii():
             body.decode()  # msgspec does not look into strings that it skips
-        top = members(body)
-        inner = next((members(raw) for key, raw in top if key == "params" and _is_object(raw)), [])
+        top = listed(body)
+        inner = _inner(top, "params", listed)
+        meta = dict(_inner(inner, "_meta", listed))
     except UnicodeDecodeError:
         return Malformed(PARSE_ERROR, "not UTF-8")
     except NotJson as error:
         return Malformed(PARSE_ERROR, str(error))
     except NotAnObject as error:
         return Malformed(INVALID_REQUEST, f"one message at a time is accepted; this is {error}")
-    return _doubt(top, _TOP) or _doubt(inner, _INNER) or _judge(dict(top), dict(inner))
+    return _doubt(top, _TOP) or _doubt(inner, _INNER) or _judge(dict(top), dict(inner), meta)
+
+
+def _inner(outer: list[Member], key: str, listed: Callable[[bytes], list[Member]]) -> list[Member]:
+    """The members of the first member of that name; empty where it is no object."""
+    return next((listed(raw) for name, raw in outer if name == key and _is_object(raw)), [])
 
 
 def _is_object(raw: bytes) -> bool:
@@ -211,7 +246,9 @@ def _doubt(listed: list[Member], keys: frozenset[str]) -> Malformed | None:
     return None
 
 
-def _judge(top: dict[str, bytes], inner: dict[str, bytes]) -> Envelope | Malformed:
+def _judge(
+    top: dict[str, bytes], inner: dict[str, bytes], meta: dict[str, bytes]
+) -> Envelope | Malformed:
     raw = top.get("id")
     answered = "result" in top or "error" in top
     if "method" not in top and answered and raw == b"null":
@@ -227,14 +264,14 @@ def _judge(top: dict[str, bytes], inner: dict[str, bytes]) -> Envelope | Malform
         return Malformed(INVALID_REQUEST, "the method must be a string", raw)
     if answered:
         return Malformed(INVALID_REQUEST, "both a request and a response", raw)
-    return _describe(method, raw, inner)
+    return _describe(method, raw, inner, meta)
 
 
-def _describe(method: str, raw: bytes | None, inner: dict[str, bytes]) -> Envelope:
+def _describe(
+    method: str, raw: bytes | None, inner: dict[str, bytes], meta: dict[str, bytes]
+) -> Envelope:
     """The envelope of a request or notification with these params."""
-    meta = inner.get("_meta", b"")
-    listed = dict(members(meta)) if _is_object(meta) else {}
-    token = listed.get("progressToken")
+    token = meta.get("progressToken")
     if token is None and method == "notifications/progress":
         token = inner.get("progressToken")
     return Envelope(
@@ -242,7 +279,7 @@ def _describe(method: str, raw: bytes | None, inner: dict[str, bytes]) -> Envelo
         method,
         raw,
         _text(inner.get("uri" if method.startswith("resources/") else "name")),
-        _text(listed.get(VERSION_KEY)),
+        _text(meta.get(VERSION_KEY)),
         token,
         inner.get("requestId") if method == "notifications/cancelled" else None,
         False,
@@ -350,7 +387,7 @@ def _only(body: bytes, key: bytes) -> int | None:
 def _changes(
     body: bytes, id: bytes | None, token: bytes | None, request_id: bytes | None
 ) -> Iterator[Change]:
-    for key, start, end in spans(body):
+    for key, start, end in _spans(body):
         if key == "id" and id is not None:
             yield start, end, id
         elif key == "params" and body[start] == 0x7B:
@@ -358,10 +395,17 @@ def _changes(
             yield from _changes_within(body, start, end, new)
 
 
+def _spans(raw: bytes) -> list[Span]:
+    try:
+        return spans(raw)
+    except TooDeep:
+        return shallow(raw)
+
+
 def _changes_within(
     body: bytes, start: int, end: int, new: dict[str, bytes | None]
 ) -> Iterator[Change]:
-    for key, a, b in spans(body[start:end]):
+    for key, a, b in _spans(body[start:end]):
         value = new.get(key)
         if value is not None:
             yield start + a, start + b, value
