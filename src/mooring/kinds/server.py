@@ -27,6 +27,8 @@ SOURCES = ("command", "pypi", "npm", "image", "url")
 Transport = Literal["stdio", "streamable-http"]
 Isolation = Literal["shared", "session"]
 Eras = Literal["auto", "session", "stateless"]
+Recovery = Literal["transparent", "fail"]
+Retry = Literal["read-only", "idempotent", "never"]
 Phase = Literal[
     "Pending", "Installing", "Starting", "Ready", "Degraded", "Failed", "Stopped", "Terminating"
 ]
@@ -139,6 +141,12 @@ class ServerSpec(RuledPart):
     """Children kept started for sessions to come (isolation: session)."""
     eras: Eras = "auto"
     """Which era of MCP the server is spoken to in; auto asks it."""
+    recovery: Recovery = "transparent"
+    """What becomes of a session whose instance is lost: another instance takes it over, or it
+    ends and its client begins anew."""
+    retry: Retry = "read-only"
+    """Which tools may be called a second time where it is not known whether the first call ran:
+    those that the server itself calls read-only, also those that it calls idempotent, or none."""
     group: Name | None = None
     """The MCPGroup that it belongs to."""
     drain_seconds: int = Field(default=30, ge=0, le=3600)
