@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from mooring.gateway.following import LONGEST, Following, answers_alone
 from mooring.sessions.event_ids import EventIds
+from mooring.sessions.ring import Ring
 
 NOTE = b'data: {"jsonrpc":"2.0","method":"x"}\n\n'
 OTHER = b'data: {"jsonrpc":"2.0","id":"2","result":{}}\n\n'
@@ -118,7 +119,7 @@ def test_every_id_is_marked_wherever_it_is_in_an_event_however_long(
         lines = [b"id: 5", b"data: " + b"id: 6" + b"x" * size, b"id", b"idle: id: 7"]
         texts.append(end.join([*(lines if early else reversed(lines)), b"", b""]))
     left = b"".join(texts)
-    ids = EventIds(b"k")
+    ids = EventIds(Ring(b"k" * 32))
     mark = partial(ids.mark_event, b"scope")
     out = b""
     with pytest.MonkeyPatch.context() as patch:

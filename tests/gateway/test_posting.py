@@ -109,7 +109,7 @@ def test_an_initialize_that_is_answered_by_a_stream_opens_a_session(world: Any, 
 
             w.standins["notes"][0].behaviour = streaming
             said = await w.ask(message("initialize", 1, protocolVersion="2025-11-25"))
-            ids = EventIds(Sealer(bytes(32)).subkey(b"event ids"))
+            ids = EventIds(Sealer(bytes(32)).ring)
             marked = ids.mark(said.session.encode(), b"1")
             assert said.body.startswith(b"id: %b\nretry: 100\ndata:\n\nevent: message" % marked)
             session = w.sessions.find(said.session)

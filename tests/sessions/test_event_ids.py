@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mooring.sessions.event_ids import EventIds
+from mooring.sessions.ring import Ring
 from mooring.transports.sse import EventSplitter
 
-IDS = EventIds(bytes(32))
+IDS = EventIds(Ring(bytes(32)))
 ID = st.binary(min_size=1, max_size=20).filter(lambda b: not set(b) & set(b"\r\n\0"))
 
 
@@ -28,7 +29,7 @@ def test_an_id_that_was_never_given_is_none(scope: bytes, id: bytes) -> None:
 
 
 def test_another_installation_does_not_know_it() -> None:
-    assert EventIds(b"x" * 32).original(b"s", IDS.mark(b"s", b"7")) is None
+    assert EventIds(Ring(b"x" * 32)).original(b"s", IDS.mark(b"s", b"7")) is None
 
 
 @pytest.mark.parametrize(

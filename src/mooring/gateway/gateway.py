@@ -59,7 +59,7 @@ class Gateway:
         self._afterwork = Afterwork(courier)
         self._streams: Leashes = set()
         via = f"1.1 mooring-{sealer.fingerprint}".encode()
-        ids = EventIds(sealer.subkey(b"event ids"))
+        ids = EventIds(sealer.ring)
         self._plant = Plant(
             courier, self._sessions, self._afterwork, clock, via, ids, self._streams
         )

@@ -1,23 +1,20 @@
 """Session ids that carry where their session lives.
 
 A client's session id is a sealed token: opaque to the client, readable by every gateway that
-has the key, and worthless when forged or changed. It authenticates nobody: the identity in it
-is compared with the caller's. AES-GCM-SIV, because its nonces may collide without harm.
+has a key of the ring, and worthless when forged or changed. It authenticates nobody: the
+identity in it is compared with the caller's.
 """
 
 import base64
 import binascii
-import hmac
-import os
 from typing import NamedTuple
 
 import msgspec
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
 from mooring.core.identity import Identity
 from mooring.errors import Unavailable
 from mooring.kinds.ref import Ref
+from mooring.sessions.ring import Ring
 
 LIFETIME = 24 * 3600
 """Seconds after which a session ends, used or not."""
@@ -27,7 +24,6 @@ TOKEN_LIMIT = 4096
 """Characters; no token of ours is longer."""
 
 _PURPOSE = b"mooring session 1"
-_NONCE = 12
 _USUAL = bytes.maketrans(b"-_+/=", b"+/   ")
 """From the URL-safe alphabet to the usual one, whose own signs and padding are none of ours."""
 
@@ -61,15 +57,18 @@ class _Packed(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Sealer:
-    """Seals and opens session ids with one key of 32 bytes."""
+    """Seals session ids with the newest of its keys, and opens those of all of them."""
 
-    def __init__(self, key: bytes) -> None:
-        self._cipher = AESGCMSIV(key)
+    def __init__(self, *keys: bytes) -> None:
+        self.ring = Ring(*keys)
+        """To be changed when the keys are."""
         self._pack = msgspec.msgpack.Encoder().encode
         self._unpack = msgspec.msgpack.Decoder(_Packed).decode
-        self._key = key
-        self.fingerprint = self.subkey(b"fingerprint").hex()[:12]
+
+    @property
+    def fingerprint(self) -> str:
         """Names the installation without giving the key away."""
+        return self.ring.code(b"fingerprint", b"name of an installation").hex()[:12]
 
     def seal(self, session: SealedSession) -> str:
         """The id that the client gets: visible ASCII, URL-safe, without padding.
@@ -86,16 +85,11 @@ class Sealer:
                 who.issuer, who.subject, who.client, expires,
             )
         )  # fmt: skip
-        nonce = os.urandom(_NONCE)
-        sealed = nonce + self._cipher.encrypt(nonce, packed, _PURPOSE)
+        sealed = self.ring.seal(packed, _PURPOSE)
         return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
 
-    def subkey(self, purpose: bytes) -> bytes:
-        """A key for something else, that says nothing about this one."""
-        return hmac.digest(self._key, purpose, "sha256")
-
     def open(self, text: str) -> SealedSession | None:
-        """What the id says; None where it is not one that this key sealed. Expiry is not judged."""
+        """What the id says; None where no key here sealed it. Expiry is not judged."""
         if len(text) > TOKEN_LIMIT:
             return None
         try:
@@ -103,9 +97,11 @@ class Sealer:
             sealed = binascii.a2b_base64(spelled)
             if binascii.b2a_base64(sealed, newline=False) != spelled:
                 return None  # another spelling of an id must not outlive the id
-            packed = self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], _PURPOSE)
+            packed = self.ring.open(sealed, _PURPOSE)
+            if packed is None:
+                return None
             told = self._unpack(packed)
-        except (binascii.Error, ValueError, InvalidTag, msgspec.DecodeError):
+        except (ValueError, msgspec.DecodeError):
             return None
         return SealedSession(
             Ref("MCPServer", told.namespace, told.name), told.uid, told.upstream_id, told.version,
