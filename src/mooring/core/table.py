@@ -42,6 +42,8 @@ class Entry:
     ready: int
     eras: Eras = "auto"
     """What its declaration limits it to."""
+    ours: bool = True
+    """We run it; else it is somebody else's, behind one URL."""
 
     @property
     def standing(self) -> tuple[Upstream, ...]:
@@ -92,6 +94,7 @@ def _entry(server: MCPServer) -> Entry:
         wanted=server.spec.replicas,
         ready=status.ready_instances,
         eras=server.spec.eras,
+        ours=server.spec.source.url is None,
     )
 
 

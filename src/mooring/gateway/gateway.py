@@ -28,6 +28,7 @@ from mooring.gateway.pages import Pages
 from mooring.gateway.server_endpoint import ServerEndpoint
 from mooring.gateway.trip import Plant, own_headers
 from mooring.gateway.watching import watch
+from mooring.sessions.affinity import Affinity
 from mooring.sessions.courier import Courier
 from mooring.sessions.event_ids import EventIds
 from mooring.sessions.open_sessions import OpenSessions
@@ -60,8 +61,9 @@ class Gateway:
         self._streams: Leashes = set()
         via = f"1.1 mooring-{sealer.fingerprint}".encode()
         ids = EventIds(sealer.ring)
+        affinity = Affinity(sealer.ring, clock)
         self._plant = Plant(
-            courier, self._sessions, self._afterwork, clock, via, ids, self._streams
+            courier, self._sessions, self._afterwork, clock, via, ids, affinity, self._streams
         )
         self._endpoints: dict[str, Endpoint] = {}
         self._upstreams: Mapping[str, Upstream] = MappingProxyType({})

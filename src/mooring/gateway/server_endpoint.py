@@ -7,6 +7,7 @@ call goes on without its client; a GET stream, and every call of the stateless e
 from mooring.core.era import STATELESS
 from mooring.core.headers import SESSION_ID
 from mooring.core.table import Entry
+from mooring.gateway.alone import post_alone
 from mooring.gateway.call import Call
 from mooring.gateway.ending import end
 from mooring.gateway.leash import Leash
@@ -70,7 +71,7 @@ class ServerEndpoint:
         endless = message is None or message.method == LISTEN
         with Leash(self._plant.streams if endless else None) as leash:
             call.exchange.on_gone(leash.pull)
-            await (listen(trip) if message is None else post(trip))
+            await (listen(trip) if message is None else post_alone(trip))
         if not leash.pulled:
             return
         if not call.delivered:

@@ -14,6 +14,7 @@ from mooring.gateway.call import Call
 from mooring.gateway.following import Mark
 from mooring.gateway.leash import Leashes
 from mooring.gateway.relay import SSE, Answer, settle
+from mooring.sessions.affinity import Affinity
 from mooring.sessions.courier import Courier, Parcel
 from mooring.sessions.event_ids import EventIds
 from mooring.sessions.open_sessions import OpenSessions, Session
@@ -39,6 +40,7 @@ class Plant:
     via: bytes
     """Our own name in `Via`."""
     event_ids: EventIds
+    affinity: Affinity
     streams: Leashes
     """Requests that stay open for as long as client and server like."""
 

@@ -37,10 +37,14 @@ class Ring:
             for first in range(256)
         )
 
-    def seal(self, plain: bytes, purpose: bytes) -> bytes:
-        """Opens again with `open`, for the same purpose, with this key on the ring."""
+    def seal(self, plain: bytes, purpose: bytes, chance: bytes = b"") -> bytes:
+        """Opens again with `open`, for the same purpose, with this key on the ring.
+
+        `chance`, 11 bytes or more, stands in for what is drawn, where the same must be sealed
+        the same way every time.
+        """
         hint, cipher = self._sealing
-        nonce = b"%c%b" % (hint, os.urandom(_NONCE - 1))
+        nonce = b"%c%b" % (hint, chance[: _NONCE - 1] or os.urandom(_NONCE - 1))
         return nonce + cipher.encrypt(nonce, plain, purpose)
 
     def open(self, sealed: bytes, purpose: bytes) -> bytes | None:
