@@ -20,7 +20,10 @@ def test_the_groups_are_told(api: Served) -> None:
         (
             "/apis/mooring.dev/v1alpha1",
             "mooring.dev/v1alpha1",
-            {"mcpservers", "mcpservers/status", "mcpgroups", "mcpgroups/status"},
+            {
+                *("mcpservers", "mcpgroups", "virtualmcpservers"),
+                *("mcpservers/status", "mcpgroups/status", "virtualmcpservers/status"),
+            },
         ),
         (
             "/apis/view.mooring.dev/v1alpha1",

@@ -94,7 +94,8 @@ metadata: {name: Team One}
         "(put it in quotes)",
         "fleet.yaml:14:17: server/time: spec.env[1].value: must be text, found true or false "
         "(put it in quotes)",
-        "fleet.yaml:16:1: document 2: kind: must be one of MCPServer, MCPGroup, Secret, Event; "
+        "fleet.yaml:16:1: document 2: kind: must be one of "
+        "MCPServer, MCPGroup, VirtualMCPServer, Secret, Event; "
         "found MCPSever (did you mean MCPServer?)",
         "fleet.yaml:21:12: group/Team One: metadata.name: must be lower-case letters, digits "
         "and '-' (in Secrets and Events also '.'), with a letter or digit at both ends; "
@@ -133,7 +134,7 @@ items:
     assert [str(each) for each in fleet.complaints] == [
         "fleet.yaml:10:10: group/b: spec.descripton: unknown field (did you mean description?)",
         "fleet.yaml:11:3: document 1, item 3: kind: is required; "
-        "known kinds are MCPServer, MCPGroup, Secret, Event",
+        "known kinds are MCPServer, MCPGroup, VirtualMCPServer, Secret, Event",
     ]
     assert said("kind: MCPGroupList\nitems: 5") == [
         "fleet.yaml:2:1: document 1: items: must be a list of objects"

@@ -3,7 +3,17 @@
 import pytest
 
 from mooring.kinds.ref import SHORT, Ref
-from mooring.kinds.registry import BY_NAME, EVENT, GROUP, KINDS, SECRET, SERVER, Kind, by_word
+from mooring.kinds.registry import (
+    BY_NAME,
+    EVENT,
+    GROUP,
+    KINDS,
+    SECRET,
+    SERVER,
+    VIRTUAL,
+    Kind,
+    by_word,
+)
 
 
 @pytest.mark.parametrize(
@@ -11,6 +21,7 @@ from mooring.kinds.registry import BY_NAME, EVENT, GROUP, KINDS, SECRET, SERVER,
     [
         (SERVER, "mcpservers mcpserver mcps server servers MCPServer SERVERS"),
         (GROUP, "mcpgroups mcpgroup mcpg group groups MCPGroup"),
+        (VIRTUAL, "virtualmcpservers virtualmcpserver vmcp vmcps VirtualMCPServer"),
         (SECRET, "secrets secret Secret"),
         (EVENT, "events event ev Event"),
     ],
@@ -28,8 +39,12 @@ def test_no_word_means_two_kinds() -> None:
 def test_kinds_know_where_they_belong() -> None:
     assert (SERVER.name, SERVER.group, SERVER.version) == ("MCPServer", "mooring.dev", "v1alpha1")
     assert (SECRET.group, SECRET.version, SECRET.api_version) == ("", "v1", "v1")
-    assert [kind.name for kind in KINDS if kind.has_status] == ["MCPServer", "MCPGroup"]
-    assert list(BY_NAME) == ["MCPServer", "MCPGroup", "Secret", "Event"]
+    assert [kind.name for kind in KINDS if kind.has_status] == [
+        "MCPServer",
+        "MCPGroup",
+        "VirtualMCPServer",
+    ]
+    assert list(BY_NAME) == ["MCPServer", "MCPGroup", "VirtualMCPServer", "Secret", "Event"]
 
 
 def test_refs_use_words_that_the_registry_knows() -> None:

@@ -13,6 +13,8 @@ from mooring.kinds.secret import Secret
 from mooring.kinds.server import MCPServer
 from mooring.kinds.validation import parse
 
+KINDS = "MCPServer, MCPGroup, VirtualMCPServer, Secret, Event"
+
 
 def server(**spec: Any) -> dict[str, Any]:
     return {
@@ -208,11 +210,11 @@ def test_metadata_is_checked(metadata: Any, complaint: str) -> None:
     [
         ([], "must be a mapping with fields, found a list"),
         (None, "must be a mapping with fields, found nothing"),
-        ({}, "kind: is required; known kinds are MCPServer, MCPGroup, Secret, Event"),
+        ({}, "kind: is required; known kinds are " + KINDS),
         ({"kind": 5}, "kind: must be text, found a number"),
-        ({"kind": "MCPSever"}, "kind: must be one of MCPServer, MCPGroup, Secret, Event; "
+        ({"kind": "MCPSever"}, f"kind: must be one of {KINDS}; "
          "found MCPSever (did you mean MCPServer?)"),
-        ({"kind": "Pod"}, "kind: must be one of MCPServer, MCPGroup, Secret, Event; found Pod"),
+        ({"kind": "Pod"}, f"kind: must be one of {KINDS}; found Pod"),
         ({1: 2}, "must have text as its keys"),
         ({"a": "\ud800"}, "a: must be valid Unicode, found half a surrogate pair"),
     ],

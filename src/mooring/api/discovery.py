@@ -14,6 +14,7 @@ WRITE = ["create", "delete", "deletecollection", "patch", "update"]
 _VERBS = {
     "MCPServer": READ + WRITE,
     "MCPGroup": READ + WRITE,
+    "VirtualMCPServer": READ + WRITE,
     "Secret": READ + WRITE,
     "Event": READ,
     "MCPInstance": READ,
@@ -23,6 +24,7 @@ _PARTS: Mapping[str, tuple[tuple[str, str, list[str]], ...]] = {
     GROUP_PATH: (
         ("mcpservers/status", "MCPServer", ["get", "patch", "update"]),
         ("mcpgroups/status", "MCPGroup", ["get", "patch", "update"]),
+        ("virtualmcpservers/status", "VirtualMCPServer", ["get", "patch", "update"]),
     ),
     CORE_PATH: (),
     VIEW_PATH: (

@@ -10,6 +10,7 @@ from mooring.kinds.event import Event
 from mooring.kinds.group import MCPGroup
 from mooring.kinds.secret import Secret
 from mooring.kinds.server import MCPServer
+from mooring.kinds.virtual import VirtualMCPServer
 
 Document = Mapping[str, Any]
 
@@ -48,6 +49,7 @@ class Exposed:
 EXPOSED = (
     Exposed(BY_KIND["MCPServer"], MCPServer),
     Exposed(BY_KIND["MCPGroup"], MCPGroup),
+    Exposed(BY_KIND["VirtualMCPServer"], VirtualMCPServer),
     Exposed(BY_KIND["Secret"], Secret),
     Exposed(BY_KIND["Event"], Event, declared=False, fields=_involving),
 )

@@ -118,6 +118,16 @@ def _ready_members(group: Document, _: datetime) -> str:
     return f"{status.get('readyServers', 0)}/{status.get('serverCount', 0)}"
 
 
+def _routable(virtual: Document, _: datetime) -> str:
+    status = _status(virtual)
+    known = len(status.get("discoveredBackends") or ())
+    return f"{status.get('backendCount', 0)}/{known}"
+
+
+def _group(virtual: Document) -> str:
+    return str(virtual["spec"].get("group", NONE))
+
+
 def _restarts(server: Document, _: datetime) -> str:
     return str(sum(row.get("restarts", 0) for row in _rows(server)))
 
@@ -170,6 +180,28 @@ _COLUMNS: Mapping[str, tuple[Column, ...]] = {
             lambda group, _: str(group.get("spec", {}).get("description", "")),
             wide=True,
         ),
+    ),
+    "VirtualMCPServer": (
+        _NAME,
+        Column("BACKENDS", "Backends that calls go to, of all.", _routable),
+        Column("TOOLS", "Tools that clients see.", _of_status("toolCount", "0")),
+        Column("STATUS", "How it is.", lambda virtual, _: phase(virtual), state=True),
+        _AGE,
+        Column("GROUP", "Whose servers it joins.", lambda v, _: _group(v), wide=True),
+        Column(
+            "STRATEGY",
+            "How names of several servers become one list.",
+            lambda v, _: str(v["spec"].get("aggregation", {}).get("strategy", "prefix")),
+            wide=True,
+        ),
+        Column(
+            "TOKENS",
+            "What its list of tools costs a model, about.",
+            _of_status("estimatedTokens", "0"),
+            wide=True,
+        ),
+        Column("URL", "Where clients find it.", _of_status("url"), wide=True),
+        Column("MESSAGE", "How it is, in a sentence.", message, wide=True),
     ),
     "MCPInstance": (
         _NAME,

@@ -33,6 +33,7 @@ class Naming:
 NAMINGS = (
     Naming("MCPServer", "server", "mcpservers", GROUP_PATH, ("mcps",)),
     Naming("MCPGroup", "group", "mcpgroups", GROUP_PATH, ("mcpg",)),
+    Naming("VirtualMCPServer", "vmcp", "virtualmcpservers", GROUP_PATH, ("vmcp",)),
     Naming("Secret", "secret", "secrets", CORE_PATH),
     Naming("Event", "event", "events", CORE_PATH, ("ev",)),
     Naming("MCPInstance", "instance", "mcpinstances", VIEW_PATH, ("inst",)),

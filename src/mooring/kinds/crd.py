@@ -36,6 +36,16 @@ _COLUMNS: Mapping[str, list[Schema]] = MappingProxyType(
             _AGE,
             _column("Description", ".spec.description", priority=1),
         ],
+        "VirtualMCPServer": [
+            _column("Group", ".spec.group"),
+            _column("Status", ".status.phase"),
+            _column("Backends", ".status.backendCount", "integer"),
+            _column("Tools", ".status.toolCount", "integer"),
+            _AGE,
+            _column("URL", ".status.url", priority=1),
+            _column("Tokens", ".status.estimatedTokens", "integer", priority=1),
+            _column("Message", ".status.message", priority=1),
+        ],
     }
 )
 """What `kubectl get` shows behind the name; priority 1 is for `-o wide`."""

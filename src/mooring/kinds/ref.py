@@ -6,7 +6,13 @@ sortable, cheap, and printed as people write it (`server/time`, `server/team-a/t
 
 from dataclasses import dataclass
 
-SHORT = {"MCPServer": "server", "MCPGroup": "group", "Secret": "secret", "Event": "event"}
+SHORT = {
+    "MCPServer": "server",
+    "MCPGroup": "group",
+    "VirtualMCPServer": "vmcp",
+    "Secret": "secret",
+    "Event": "event",
+}
 """What the command line calls each kind."""
 
 

@@ -14,6 +14,8 @@ refused. `moor apply` and `kubectl apply` take the same documents.
 """
 _TABLE = "| field | type | default | limits | what it says |\n|---|---|---|---|---|"
 
+_WORDS = {"string": "text", "integer": "number", "boolean": "switch", "object": "objects"}
+
 
 def reference() -> str:
     """The whole page, in Markdown."""
@@ -52,6 +54,8 @@ def _row(field: Schema, path: str, required: bool) -> Iterator[str]:
         yield from _rows(field, path)
     elif "properties" in items:
         yield from _rows(items, f"{path}[]")
+    elif "properties" in field.get("additionalProperties", {}):
+        yield from _rows(field["additionalProperties"], f"{path}.*")
 
 
 def _type(field: Schema) -> str:
@@ -60,10 +64,11 @@ def _type(field: Schema) -> str:
         key = field.get("x-kubernetes-list-map-keys", ("",))[0]
         return f"list of {_type(field['items'])}s" + (f", by `{key}`" if key else "")
     if field["type"] == "object":
-        return "map of text" if "additionalProperties" in field else "object"
+        values = field.get("additionalProperties")
+        return "object" if values is None else f"map of {_WORDS[values['type']]}"
     if field.get("format") == "date-time":
         return "time"
-    return {"string": "text", "integer": "number", "boolean": "switch"}[field["type"]]
+    return _WORDS[field["type"]]
 
 
 def _default(field: Schema) -> str:

@@ -9,6 +9,7 @@ from mooring.kinds.event import Event
 from mooring.kinds.group import MCPGroup
 from mooring.kinds.secret import Secret
 from mooring.kinds.server import MCPServer
+from mooring.kinds.virtual import VirtualMCPServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +65,11 @@ class Kind:
 
 SERVER = Kind(MCPServer, short=("mcps",), words=("server", "servers"))
 GROUP = Kind(MCPGroup, short=("mcpg",), words=("group", "groups"))
+VIRTUAL = Kind(VirtualMCPServer, short=("vmcp",), words=("vmcps",))
 SECRET = Kind(Secret)
 EVENT = Kind(Event, short=("ev",))
 
-KINDS = (SERVER, GROUP, SECRET, EVENT)
+KINDS = (SERVER, GROUP, VIRTUAL, SECRET, EVENT)
 """All kinds, in the order in which people look at them."""
 
 BY_NAME: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind in KINDS})

@@ -41,9 +41,11 @@ Health = Literal["unknown", "healthy", "degraded", "unhealthy", "unauthenticated
 ENV_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 HTTP_URL = r"^https?://[^\s]+$"
 URL_PATH = r"^/[!-~]*$"
+HEADER_NAME = r"^[A-Za-z][-A-Za-z0-9]*$"
 ABSOLUTE = r"^/"
 
 EnvName = Annotated[str, Field(pattern=ENV_NAME)]
+HeaderName = Annotated[str, Field(pattern=HEADER_NAME, max_length=100)]
 
 
 class Source(RuledPart):
@@ -109,6 +111,34 @@ class EnvVar(RuledPart):
     """Where its value is kept; what is empty there counts as missing."""
 
 
+_NEVER_FORWARDED = frozenset(
+    {
+        "accept", "accept-encoding", "connection", "content-encoding", "content-length",
+        "content-type", "cookie", "expect", "forwarded", "host", "keep-alive", "last-event-id",
+        "origin", "referer", "te", "trailer", "transfer-encoding", "upgrade", "via",
+    }
+)  # fmt: skip
+_NEVER_FORWARDED_BEGIN = ("mcp-", "proxy-", "sec-", "x-forwarded-")
+
+
+class ServerAuth(RuledPart):
+    """Whose word a server takes for who calls."""
+
+    forward: tuple[HeaderName, ...] = ()
+    """Headers of the caller that a virtual server sends on to this one: `Authorization`. Its lists
+    are then asked for each caller anew. Nothing of a caller is sent where none is named."""
+
+    @classmethod
+    def broken_rules(cls, given: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
+        """Headers that say how a message travels are never the caller's to give."""
+        yield from super().broken_rules(given)
+        names = given.get("forward")
+        for at, name in enumerate(names if isinstance(names, list | tuple) else ()):
+            lower = name.lower() if isinstance(name, str) else ""
+            if lower in _NEVER_FORWARDED or lower.startswith(_NEVER_FORWARDED_BEGIN):
+                yield ("forward", at), f"{lower} is never forwarded"
+
+
 class ServerSpec(RuledPart):
     """What is wanted."""
 
@@ -149,6 +179,11 @@ class ServerSpec(RuledPart):
     those that the server itself calls read-only, also those that it calls idempotent, or none."""
     group: Name | None = None
     """The MCPGroup that it belongs to."""
+    stateful: bool = True
+    """Whether it remembers anything of a session. Where false, a virtual server offers it to
+    clients of the stateless era though it speaks of sessions itself."""
+    auth: ServerAuth = ServerAuth()
+    """What of a caller it is told."""
     drain_seconds: int = Field(default=30, ge=0, le=3600)
     """How long a leaving instance keeps its open sessions."""
     install_timeout_seconds: int = Field(default=300, ge=1, le=3600)

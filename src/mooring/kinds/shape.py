@@ -31,15 +31,24 @@ def is_list(annotation: Any) -> bool:
     return get_origin(annotation) is tuple or any(map(is_list, get_args(annotation)))
 
 
+def is_map(annotation: Any) -> bool:
+    """Whether an annotation is `Mapping[str, X]`, or that or None."""
+    return get_origin(annotation) is Mapping or any(map(is_map, get_args(annotation)))
+
+
 def piece_at(root: type[Part], place: Place) -> type[Part] | None:
-    """The piece that stands at a place (an index does not count as a step)."""
+    """The piece that stands at a place (an index, or a map's key, does not count as a step)."""
     part: type[Part] | None = root
+    key_next = False
     for step in place:
         if part is None:
             return None
-        if isinstance(step, str):
+        if key_next:
+            key_next = False
+        elif isinstance(step, str):
             field = fields(part).get(step)
             part = None if field is None else inner(field.annotation)
+            key_next = field is not None and is_map(field.annotation)
     return part
 
 
@@ -60,7 +69,10 @@ def known(root: type[Part], document: Mapping[str, Any]) -> dict[str, Any]:
         field = fields(root).get(name)
         if field is not None:
             below = inner(field.annotation)
-            kept[name] = value if below is None else _known(below, value)
+            if below is not None and is_map(field.annotation) and isinstance(value, Mapping):
+                kept[name] = {key: _known(below, each) for key, each in value.items()}
+            else:
+                kept[name] = value if below is None else _known(below, value)
     return kept
 
 

@@ -9,7 +9,7 @@ whether their entries are told apart by a field (`map`), by themselves (`set`), 
 from typing import Any
 
 from mooring.kinds.base import Part, RuledPart
-from mooring.kinds.shape import fields, inner
+from mooring.kinds.shape import fields, inner, is_map
 
 Schema = dict[str, Any]
 
@@ -58,9 +58,11 @@ def _field(part: type[Part], name: str, schema: Schema, defaults: bool) -> Schem
     if schema.get("description"):
         made["description"] = " ".join(schema["description"].split())
     if defaults and schema.get("default") is not None:
-        made["default"] = schema["default"]
+        made["default"] = _given(schema["default"])
     if schema["type"] == "array":
         made |= _list(part, name, structural(below, defaults) if below else schema["items"])
+    elif below and is_map(fields(part)[name].annotation):
+        made["additionalProperties"] = structural(below, defaults)
     elif schema["type"] == "object" and below:
         made = {**structural(below, defaults), **made}
     elif schema["type"] == "object":
@@ -83,6 +85,13 @@ def _list(part: type[Part], name: str, items: Schema) -> Schema:
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": [key],
     }
+
+
+def _given(default: Any) -> Any:
+    """A default without the optional fields that it leaves out."""
+    if isinstance(default, dict):
+        return {name: _given(value) for name, value in default.items() if value is not None}
+    return default
 
 
 def _limits(schema: Schema) -> Schema:

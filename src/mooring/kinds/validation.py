@@ -6,7 +6,8 @@ text can be kept and handed to a program. What is on the wire is JSON, and nothi
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -15,7 +16,7 @@ from pydantic.fields import FieldInfo
 from mooring.kinds.base import Object, Part, Place, RuledPart
 from mooring.kinds.complaint import Complaint, did_you_mean, path_of, printable, type_of
 from mooring.kinds.registry import BY_NAME, SECRET, Kind
-from mooring.kinds.shape import fields, inner, is_list
+from mooring.kinds.shape import fields, inner, is_list, is_map
 from mooring.kinds.wording import complaint, unknown_field
 
 DEPTH = 64
@@ -76,15 +77,31 @@ def _known(
             unknown.append(unknown_field(model, here))
             continue
         below = inner(field.annotation) if field else None
-        if below and isinstance(value, Mapping):
+        mapped = field is not None and is_map(field.annotation)
+        if below and isinstance(value, Mapping) and not mapped:
             value = _known(model, below, value, here, unknown)
-        elif below and isinstance(value, list):
-            value = [
-                _known(model, below, row, (*here, at), unknown) if isinstance(row, Mapping) else row
-                for at, row in enumerate(value)
-            ]
+        elif below and isinstance(value, list | Mapping):
+            value = _each(value, partial(_known_below, model, below, here, unknown))
         found[name] = value
     return found
+
+
+def _known_below(
+    model: type[Object],
+    part: type[Part],
+    place: Place,
+    unknown: list[Complaint],
+    given: Mapping[str, Any],
+    at: str | int,
+) -> dict[str, Any]:
+    return _known(model, part, given, (*place, at), unknown)
+
+
+def _each(value: Any, done: Callable[[Mapping[str, Any], str | int], Any]) -> Any:
+    """The pieces of a list or of a map, each made into something else; others stay."""
+    if isinstance(value, Mapping):
+        return {k: done(v, k) if isinstance(v, Mapping) else v for k, v in value.items()}
+    return [done(v, at) if isinstance(v, Mapping) else v for at, v in enumerate(value)]
 
 
 def _kind(document: Mapping[str, Any]) -> tuple[Kind | None, list[Complaint]]:
@@ -146,15 +163,13 @@ def _tidied_field(
     below = inner(field.annotation) if field else None
     if field is None or below is None:
         return value
-    if not is_list(field.annotation):
-        mapped = isinstance(value, Mapping)
-        return _tidied(below, value, place, complaints) if mapped else value
-    if not isinstance(value, list):
+    several = is_list(field.annotation) or is_map(field.annotation)
+    if not several:
+        piece = isinstance(value, Mapping)
+        return _tidied(below, value, place, complaints) if piece else value
+    if not isinstance(value, list if is_list(field.annotation) else Mapping):
         return value
-    return [
-        _tidied(below, row, (*place, index), complaints) if isinstance(row, Mapping) else row
-        for index, row in enumerate(value)
-    ]
+    return _each(value, lambda row, at: _tidied(below, row, (*place, at), complaints))
 
 
 def _unsound(value: Any, place: Place) -> Iterator[Complaint]:

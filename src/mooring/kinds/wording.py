@@ -21,8 +21,9 @@ from mooring.kinds.base import (
 )
 from mooring.kinds.complaint import Complaint, did_you_mean, path_of, printable, type_of
 from mooring.kinds.secret import SECRET_KEY
-from mooring.kinds.server import ABSOLUTE, ENV_NAME, HTTP_URL, URL_PATH
+from mooring.kinds.server import ABSOLUTE, ENV_NAME, HEADER_NAME, HTTP_URL, URL_PATH
 from mooring.kinds.shape import fields, paths, piece_at
+from mooring.kinds.virtual import EXPOSED_NAME
 
 _PATTERNS: Mapping[str, str] = MappingProxyType(
     {
@@ -36,6 +37,8 @@ _PATTERNS: Mapping[str, str] = MappingProxyType(
         ENV_NAME: "letters, digits and '_', not beginning with a digit",
         HTTP_URL: "a URL that begins with http:// or https://",
         URL_PATH: "a path that begins with / and has no spaces",
+        HEADER_NAME: "the name of an HTTP header: letters, digits and '-'",
+        EXPOSED_NAME: "letters, digits, '-' and '_'",
         ABSOLUTE: "an absolute path, except in a file that is applied",
     }
 )
