@@ -31,6 +31,10 @@ def test_everything_about_a_server(api: Served, moor: Moor) -> None:
         {"name": "PLAIN", "value": "x"},
         {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "creds", "key": "token"}}},
         {"name": "HOME2", "valueFrom": {"env": "HOME"}},
+        {
+            "name": "PEM",
+            "valueFrom": {"secretKeyRef": {"name": "tls", "key": "key", "store": "directory"}},
+        },
     ]
     held = server("time", replicas=2, args=["--tz", "UTC"], env=env, labels={"team": "core"})
     condition = {
@@ -71,6 +75,7 @@ def test_everything_about_a_server(api: Served, moor: Moor) -> None:
         "Env:        PLAIN=x\n"
         "Env:        KEY (from key token of secret creds)\n"
         "Env:        HOME2 (from variable HOME of Mooring)\n"
+        "Env:        PEM (from key key of secret tls in the store directory)\n"
         "Conditions:\n"
         "  TYPE    STATUS   REASON             SINCE                             MESSAGE\n"
         "  Ready   False    NoInstancesReady   WHEN   m\n"

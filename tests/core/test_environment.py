@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.core.environment import Complaint, Resolution, resolve, secret_names
+from mooring.core.environment import Complaint, Known, Resolution, secret_names
+from mooring.core.environment import resolve as resolve_known
+from mooring.core.secret_places import PREFIX, in_environment, in_object, places
 from mooring.kinds.secret import Secret
 from mooring.kinds.server import MCPServer
 from mooring.testing.stage import server
@@ -25,6 +27,11 @@ def from_secret(name: str = "GITEA_ACCESS_TOKEN", key: str = "token") -> dict[st
     return {"name": name, "valueFrom": {"secretKeyRef": {"name": "gitea-creds", "key": key}}}
 
 
+def from_store(store: str) -> dict[str, Any]:
+    ref = {"name": "gitea-creds", "key": "token", "store": store}
+    return {"name": "TOKEN", "valueFrom": {"secretKeyRef": ref}}
+
+
 def from_own(name: str = "TOKEN", own: str = "MY_TOKEN") -> dict[str, Any]:
     return {"name": name, "valueFrom": {"env": own}}
 
@@ -38,6 +45,18 @@ def secret(version: str = "7", **values: str) -> dict[str, Secret]:
 def raw_secret(coded: str) -> dict[str, Secret]:
     made = Secret.model_validate({"metadata": {"name": "gitea-creds"}, "data": {"token": coded}})
     return {"gitea-creds": made}
+
+
+def resolve(
+    declared: MCPServer, secrets: dict[str, Secret], own: dict[str, str]
+) -> Resolution | Complaint:
+    found = {
+        place: in_object(place, secrets.get(place.name))
+        if place.store == "encrypted"
+        else in_environment(place, own, PREFIX, b"pepper")
+        for place in places(declared)
+    }
+    return resolve_known(declared, Known(found, own, b"pepper"))
 
 
 def resolved(found: Resolution | Complaint) -> Resolution:
@@ -141,7 +160,7 @@ def test_a_variable_is_marked_by_a_hash_that_no_two_servers_share() -> None:
     meta = one.metadata.model_copy(update={"uid": "u2"})
     other = one.model_copy(update={"metadata": meta})
     marks = [
-        resolved(resolve(whose, {}, {"MY_TOKEN": value})).marks["TOKEN"]["hash"]
+        resolved(resolve(whose, {}, {"MY_TOKEN": value})).marks["TOKEN"]["mark"]
         for whose, value in ((one, "a"), (one, "b"), (other, "a"), (one, "a"))
     ]
     assert len(set(marks)) == 3
@@ -160,3 +179,27 @@ def test_no_value_is_shown() -> None:
 def test_the_secrets_of_a_server_are_known_by_name() -> None:
     assert secret_names(gitea(from_secret(), from_own())) == {"gitea-creds"}
     assert secret_names(gitea(from_own())) == frozenset()
+    assert secret_names(gitea(from_store("environment"))) == frozenset()
+
+
+def test_a_secret_of_another_store_is_not_taken_for_an_object() -> None:
+    declared = gitea(from_store("environment"))
+    variable = "MOORING_SECRET_GITEA_CREDS_TOKEN"
+    found = resolve(declared, secret(token="of the object"), {variable: "of the variable"})
+    assert resolved(found).values == {"TOKEN": "of the variable"}
+    missing = complaint(resolve(declared, secret(token="x"), {}))
+    assert (missing.reason, missing.message) == (
+        "SecretNotFound",
+        'secret resolution failed: server "gitea" env TOKEN: key "token" of secret "gitea-creds" '
+        f"(variable {variable}) is not set. "
+        f"Fix: set {variable} where Mooring is started, and start it again",
+    )
+
+
+def test_no_guess_can_be_tried_on_a_mark_without_the_key() -> None:
+    declared = gitea(from_own())
+    marks = [
+        resolved(resolve_known(declared, Known({}, {"MY_TOKEN": "a"}, pepper))).marks["TOKEN"]
+        for pepper in (b"one", b"two")
+    ]
+    assert marks[0] != marks[1]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.core.environment import Complaint, Resolution, resolve
+from mooring.core.environment import Complaint, Known, Resolution, resolve
 from mooring.core.workload import Workload, asked, make, prepare, recorded
 from mooring.kinds.server import MCPServer, Resolved
 from mooring.testing.stage import server
@@ -16,7 +16,7 @@ NOTHING = Resolution({}, {})
 
 
 def checksum(declared: MCPServer, own: dict[str, str] | None = None) -> str:
-    return prepare(declared, resolve(declared, {}, own or {}), HERE).checksum
+    return prepare(declared, resolve(declared, Known(own=own or {})), HERE).checksum
 
 
 def stored(declared: MCPServer, **meta: Any) -> MCPServer:

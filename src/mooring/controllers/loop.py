@@ -74,6 +74,8 @@ class Controllers:
             tasks.create_task(self._recorder.run(), name="recorder")
             tasks.create_task(self._follow_servers(queue), name="servers")
             tasks.create_task(self._follow_secrets(queue), name="secrets")
+            poll = servers.secrets.watch(lambda: self._servers.values(), queue.add)
+            tasks.create_task(poll, name="secrets outside")
             tasks.create_task(self._follow_groups(queue), name="groups")
             tasks.create_task(self._follow_instances(queue), name="instances")
             tasks.create_task(self._resync(queue), name="resync")

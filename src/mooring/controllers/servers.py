@@ -12,18 +12,18 @@ from datetime import datetime
 from mooring.clock import Clock
 from mooring.controllers.handshakes import Handshakes
 from mooring.controllers.recorder import Recorder
+from mooring.controllers.secrets import SecretReader
 from mooring.core.actions import Stop
-from mooring.core.environment import resolve, secret_names
+from mooring.core.environment import Known, resolve
 from mooring.core.events import Happening
 from mooring.core.load import Loads
-from mooring.core.ports import ObjectStore, Runtime
+from mooring.core.ports import ObjectStore, Runtime, SecretStore
 from mooring.core.reconcile import decide
 from mooring.core.workload import prepare
 from mooring.core.world import World
 from mooring.errors import Conflict, Unavailable
 from mooring.kinds.base import FINALIZER
 from mooring.kinds.ref import Ref
-from mooring.kinds.secret import Secret
 from mooring.kinds.server import MCPServer, ServerStatus
 
 RUNNABLE = frozenset({"command", "pypi", "npm", "url"})
@@ -45,6 +45,10 @@ class Surroundings:
     own: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Mooring's own environment: never shown."""
     sources: Collection[str] = RUNNABLE
+    secrets: Mapping[str, SecretStore] = field(default_factory=dict)
+    """Stores of secrets beside Secret objects, by name."""
+    pepper: bytes = field(default=b"", repr=False)
+    """Keeps guesses from being tried on checksums that a value went into."""
 
 
 class ServerReconciler:
@@ -59,6 +63,7 @@ class ServerReconciler:
         recorder: Recorder,
         around: Surroundings,
     ) -> None:
+        self.secrets = SecretReader(store, around.secrets, clock)
         self._store = store
         self._runtime = runtime
         self._clock = clock
@@ -92,22 +97,16 @@ class ServerReconciler:
 
     async def _look(self, server: MCPServer) -> World:
         observed = await self._runtime.observe(server.ref)
-        environment = resolve(server, await self._secrets(server), self._around.own)
+        secrets = await self.secrets.read(server)
+        around = self._around
+        environment = resolve(server, Known(secrets, around.own, around.pepper))
         return World(
             observed=observed,
-            target=prepare(server, environment, self._around.sources),
+            target=prepare(server, environment, around.sources),
             beliefs=self._handshakes.look(server, observed),
-            loads=self._around.loads(),
-            base=self._around.base,
+            loads=around.loads(),
+            base=around.base,
         )
-
-    async def _secrets(self, server: MCPServer) -> Mapping[str, Secret]:
-        found: dict[str, Secret] = {}
-        for name in sorted(secret_names(server)):
-            secret = await self._store.get(Ref("Secret", server.ref.namespace, name))
-            if isinstance(secret, Secret):
-                found[name] = secret
-        return found
 
     async def _hold(self, server: MCPServer) -> MCPServer:
         """Sees to it that the object stays until its instances are gone."""

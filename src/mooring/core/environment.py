@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mooring.core.checksum import checksum
-from mooring.kinds.secret import Secret
+from mooring.core.secret_places import Found as FoundSecret
+from mooring.core.secret_places import NoSecret, SecretPlace, fingerprint, places, usable
 from mooring.kinds.server import EnvVar, MCPServer, SecretKeyRef
 
 
@@ -36,23 +36,32 @@ class Resolution:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What there is to resolve references with: never shown."""
+
+    secrets: Mapping[SecretPlace, FoundSecret] = field(default_factory=dict, repr=False)
+    """What is found in every place that the server refers to."""
+    own: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Mooring's own environment."""
+    pepper: bytes = field(default=b"", repr=False)
+    """Keeps guesses from being tried on the marks of values."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Found:
     value: str = field(repr=False)
     mark: Any = field(repr=False)
 
 
-def resolve(
-    server: MCPServer, secrets: Mapping[str, Secret], own: Mapping[str, str]
-) -> Resolution | Complaint:
+def resolve(server: MCPServer, known: Known) -> Resolution | Complaint:
     """The environment that a server declares.
 
-    `secrets` are those of its namespace by name, `own` is Mooring's own environment. An empty
-    value counts as missing unless it is written down as `value: ""`.
+    An empty value counts as missing unless it is written down as `value: ""`.
     """
     found: dict[str, _Found] = {}
     complaints: list[Complaint] = []
     for variable in sorted(server.spec.env, key=lambda v: v.name):
-        match _value(server, variable, secrets, own):
+        match _value(server, variable, known):
             case Complaint() as complaint:
                 complaints.append(complaint)
             case answer:
@@ -66,58 +75,39 @@ def resolve(
 
 
 def secret_names(server: MCPServer) -> frozenset[str]:
-    """The secrets that a server refers to, all of its own namespace."""
-    sources = (variable.value_from for variable in server.spec.env)
-    return frozenset(s.secret_key_ref.name for s in sources if s and s.secret_key_ref)
+    """The Secret objects that a server refers to, all of its own namespace."""
+    return frozenset(place.name for place in places(server) if place.store == "encrypted")
 
 
-def _value(
-    server: MCPServer, variable: EnvVar, secrets: Mapping[str, Secret], own: Mapping[str, str]
-) -> _Found | Complaint:
+def _value(server: MCPServer, variable: EnvVar, known: Known) -> _Found | Complaint:
     source = variable.value_from
     if source is None:
         return _Found(variable.value or "", {"value": variable.value or ""})
     if source.secret_key_ref is not None:
-        return _from_secret(server, variable.name, source.secret_key_ref, secrets)
-    return _from_own(server, variable.name, source.env or "", own)
+        return _from_secret(server, variable.name, source.secret_key_ref, known)
+    return _from_own(server, variable.name, source.env or "", known)
 
 
 def _from_secret(
-    server: MCPServer, variable: str, ref: SecretKeyRef, secrets: Mapping[str, Secret]
+    server: MCPServer, variable: str, ref: SecretKeyRef, known: Known
 ) -> _Found | Complaint:
-    secret = secrets.get(ref.name)
-    value = secret.value(ref.key) if secret else None
-    if secret is not None and value is not None and _usable(value):
-        stamp = {"uid": secret.metadata.uid, "version": secret.metadata.resource_version}
-        return _Found(value, {"secret": ref.name, "key": ref.key} | stamp)
-    reason, wrong = _wrong_secret(secret, ref, value)
-    where = server.metadata.namespace
-    inside = "" if where == "default" else f" -n {where}"
-    return Complaint(
-        reason,
-        f'secret resolution failed: server "{server.metadata.name}" env {variable}: {wrong}. '
-        f"Fix: moor create secret {ref.name}{inside} --from-literal {ref.key}=…",
-    )
+    place = SecretPlace(ref.store, server.metadata.namespace, ref.name, ref.key)
+    match known.secrets[place]:
+        case NoSecret(reason, wrong, remedy):
+            return Complaint(
+                reason,
+                f'secret resolution failed: server "{server.metadata.name}" env {variable}: '
+                f"{wrong}. Fix: {remedy}",
+            )
+        case answer:
+            return _Found(answer.value, answer.mark)
 
 
-def _wrong_secret(secret: Secret | None, ref: SecretKeyRef, value: str | None) -> tuple[str, str]:
-    """The reason, and the words, for a secret that gives no usable value."""
-    if secret is None:
-        return "SecretNotFound", f'secret "{ref.name}" does not exist'
-    if ref.key not in secret.data:
-        return "SecretKeyNotFound", f'secret "{ref.name}" has no key "{ref.key}"'
-    if value == "":
-        return "SecretEmpty", f'key "{ref.key}" of secret "{ref.name}" is empty'
-    return "SecretUnusable", f'key "{ref.key}" of secret "{ref.name}" is not text'
-
-
-def _from_own(
-    server: MCPServer, variable: str, name: str, own: Mapping[str, str]
-) -> _Found | Complaint:
-    value = own.get(name)
-    if value is not None and _usable(value):
-        # Salted, so that equal values of two servers do not look alike in their status.
-        return _Found(value, {"env": name, "hash": checksum([server.metadata.uid, name, value])})
+def _from_own(server: MCPServer, variable: str, name: str, known: Known) -> _Found | Complaint:
+    value = known.own.get(name)
+    if value is not None and usable(value):
+        mark = fingerprint(known.pepper, [server.metadata.uid, name, value])
+        return _Found(value, {"env": name, "mark": mark})
     reason, wrong = _wrong_variable(value)
     return Complaint(
         reason,
@@ -134,8 +124,3 @@ def _wrong_variable(value: str | None) -> tuple[str, str]:
     if value == "":
         return "VariableEmpty", "is empty"
     return "VariableUnusable", "is not text"
-
-
-def _usable(value: str) -> bool:
-    """Something, and something that a process can be given: no NUL, no lone surrogate."""
-    return value != "" and not any(c == "\0" or "\ud800" <= c <= "\udfff" for c in value)

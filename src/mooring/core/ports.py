@@ -4,11 +4,12 @@ A port is a Protocol: adapters satisfy it without knowing it. Everything that ca
 returns an `Awaitable`. Errors are those of `mooring.errors`, by family.
 """
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
 from mooring.core.actions import Action
+from mooring.core.secret_places import Found, SecretPlace
 from mooring.core.workload import Observed
 from mooring.kinds.base import Object
 from mooring.kinds.ref import Ref
@@ -82,6 +83,18 @@ class ObjectStore(ObjectReader, Protocol):
         `uid` and `version`, where given, must be those stored (Conflict). Returns what was
         removed or marked; raises NotFound. Deleting a marked object again changes nothing.
         """
+        ...
+
+
+class SecretStore(Protocol):
+    """Where values of secrets live that are no objects of ours."""
+
+    def read(self, place: SecretPlace) -> Awaitable[Found]:
+        """The value of one key, or why it cannot be had; raises nothing."""
+        ...
+
+    def stamps(self, asked: Iterable[SecretPlace]) -> Awaitable[Mapping[SecretPlace, Hashable]]:
+        """For each place something that is another once its value may have changed."""
         ...
 
 

@@ -21,11 +21,13 @@ from mooring.kinds.base import (
     RuledPart,
     Subdomain,
 )
+from mooring.kinds.secret import Key
 
 SOURCES = ("command", "pypi", "npm", "image", "url")
 
 Transport = Literal["stdio", "streamable-http"]
 Isolation = Literal["shared", "session"]
+SecretStoreName = Literal["encrypted", "environment", "directory"]
 Eras = Literal["auto", "session", "stateless"]
 Recovery = Literal["transparent", "fail"]
 Retry = Literal["read-only", "idempotent", "never"]
@@ -79,12 +81,15 @@ class Source(RuledPart):
 
 
 class SecretKeyRef(Part):
-    """One key of a Secret in the server's namespace."""
+    """One key of a secret in the server's namespace."""
 
     name: Subdomain
-    """The Secret."""
-    key: str = Field(min_length=1)
+    """The secret."""
+    key: Key
     """The key in it."""
+    store: SecretStoreName = "encrypted"
+    """Where it is kept: a Secret (`encrypted`), a variable of Mooring's own environment
+    (`MOORING_SECRET_NAME_KEY`), or a file in the secrets directory (`NAME/KEY`)."""
 
 
 class EnvSource(RuledPart):

@@ -37,6 +37,7 @@ from mooring.programs.door import Door, opened
 from mooring.programs.ending import end_keeper
 from mooring.programs.places import Lock, Places, of, prepare
 from mooring.programs.questions import Questions, greet
+from mooring.programs.secrets import outer_secrets
 from mooring.programs.settings import Settings
 from mooring.programs.workers import Workers
 from mooring.runtimes.choice import RuntimeChoice
@@ -226,9 +227,11 @@ class _Daemon:
         )
         processes = ProcessRuntime(keeper, installs, around_processes, feed)
         runtime = RuntimeChoice(processes, RemoteRuntime(feed), feed)
+        secrets = outer_secrets(self._settings, self._places, os.environ)
         around = Surroundings(
-            self._base, answering.loads, random.random, dict(os.environ), runtime.sources
-        )
+            self._base, answering.loads, random.random, dict(os.environ), runtime.sources,
+            secrets.stores, secrets.pepper,
+        )  # fmt: skip
         controllers = Controllers(
             self._store, runtime, self._clock, partial(greet, self._pool), around
         )

@@ -56,6 +56,17 @@ class Settings:
         "Origins (separated by commas) of web pages that may call the MCP endpoints.",
         "",
     )
+    secrets_dir: str = _setting(
+        "MOORING_SECRETS_DIR",
+        "Directory of secrets in files, `NAME/KEY`, as Docker and Kubernetes mount them: the store "
+        "`directory`. Default: there is none.",
+        "",
+    )
+    secrets_env_prefix: str = _setting(
+        "MOORING_SECRETS_ENV_PREFIX",
+        "How variables begin that hold secrets, `PREFIXNAME_KEY`: the store `environment`.",
+        "MOORING_SECRET_",
+    )
     workers: str = _setting(
         "MOORING_WORKERS",
         "Gateway processes that share the MCP port, 1 to 64. With 1 the gateway is part of the "

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from mooring.controllers.loop import Controllers
 from mooring.controllers.servers import Surroundings
 from mooring.core.load import Load
+from mooring.core.ports import SecretStore
 from mooring.errors import Invalid, Unavailable
 from mooring.kinds.base import Object, ObjectMeta
 from mooring.kinds.event import Event
@@ -74,13 +75,19 @@ class Stage:
         self.greetings = Greetings()
         self.loads: dict[str, Load] = {}
         self.own: dict[str, str] = {}
+        self.secrets: dict[str, SecretStore] = {}
+        """Stores of secrets beside Secret objects, by name."""
         self._controllers: Controllers | None = None
 
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
         """Mooring runs inside; at the end it is cancelled, and everything around it stays."""
         around = Surroundings(
-            base="http://127.0.0.1:8470", loads=lambda: self.loads, chance=lambda: 0.5, own=self.own
+            base="http://127.0.0.1:8470",
+            loads=lambda: self.loads,
+            chance=lambda: 0.5,
+            own=self.own,
+            secrets=self.secrets,
         )
         self._controllers = Controllers(
             self.store, self.runtime, self.clock, self.greetings.greet, around
