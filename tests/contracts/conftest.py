@@ -14,6 +14,7 @@ from mooring.core.session_record import SessionStore
 from mooring.stores.kubernetes import open_kubernetes
 from mooring.stores.memory import MemoryStore
 from mooring.stores.sessions_memory import MemorySessions
+from mooring.stores.sessions_sqlite import open_session_file
 from mooring.stores.sqlite import open_sqlite
 from mooring.testing.clock import FakeClock
 from mooring.testing.cluster import Cluster, ClusterStore, running
@@ -66,8 +67,8 @@ def open_store(
     return sorts[request.param]
 
 
-@pytest.fixture(params=["memory"])
-def open_sessions(request: pytest.FixtureRequest) -> OpenSessions:
+@pytest.fixture(params=["memory", "sqlite"])
+def open_sessions(request: pytest.FixtureRequest, tmp_path: Path) -> OpenSessions:
     """Opens a store of session records, of every sort there is; the same one every time."""
     kept = MemorySessions(SystemClock())
 
@@ -75,5 +76,8 @@ def open_sessions(request: pytest.FixtureRequest) -> OpenSessions:
     async def memory() -> AsyncIterator[SessionStore]:
         yield kept
 
-    sorts = {"memory": memory}
+    def sqlite() -> AbstractAsyncContextManager[SessionStore]:
+        return open_session_file(tmp_path / "sessions.db", SystemClock())
+
+    sorts = {"memory": memory, "sqlite": sqlite}
     return sorts[request.param]

@@ -70,7 +70,7 @@ class Disk:
             return connection
         except sqlite3.Error as error:
             self.close()
-            raise self.unavailable(_words(error)) from error
+            raise self.unavailable(words(error)) from error
         except Unavailable:
             self.close()
             raise
@@ -104,7 +104,7 @@ class Disk:
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
-            raise self.unavailable(_words(error)) from error
+            raise self.unavailable(words(error)) from error
 
     def close(self) -> None:
         """Closes the file; harmless twice."""
@@ -136,7 +136,7 @@ class Disk:
         try:
             return self._connection.execute(query, values).fetchall()
         except sqlite3.Error as error:
-            raise self.unavailable(_words(error)) from error
+            raise self.unavailable(words(error)) from error
 
     def _roll_back(self) -> None:
         """Forgets what was begun; if even that fails, the next write opens the file anew."""
@@ -186,7 +186,7 @@ _WORDS: Mapping[str, str] = MappingProxyType(
 )
 
 
-def _words(error: sqlite3.Error) -> str:
+def words(error: sqlite3.Error) -> str:
     """What SQLite says, for a person."""
     said = str(error)
     known = (words for part, words in _WORDS.items() if part in said)
