@@ -156,17 +156,26 @@ def test_a_subscription_of_the_stateless_era_ends_in_order_too(world: Any, run: 
     async def story() -> None:
         async with world() as w:
             standin = w.standins["notes"][0]
-            standin.behaviour = standin.stream
+            agreed = message("notifications/subscriptions/acknowledged", notifications={})
+
+            async def behaviour(exchange: Any) -> None:
+                exchange.start(200, (SSE,))
+                await exchange.write(b"data: %b\n\n" % agreed)
+                await standin.gone.wait()
+
+            standin.behaviour = behaviour
             body = message("subscriptions/listen", 1, _meta=MODERN)
             reader, writer = await w.raw(
                 b"POST /servers/notes/mcp HTTP/1.1\r\nHost: HOST\r\n"
                 b"Content-Type: application/json\r\nMcp-Protocol-Version: 2026-07-28\r\n"
                 b"Mcp-Method: subscriptions/listen\r\nContent-Length: %d\r\n\r\n" % len(body) + body
             )
-            await reader.readuntil(b": hello\n\n")
+            await reader.readuntil(agreed)
             w.gateway.close_streams()
             assert await w.front.drain(5)
-            assert (await reader.read()).endswith(b"0\r\n\r\n")
+            said = await reader.read()
+            assert b'"resultType":"complete"' in said
+            assert said.endswith(b"0\r\n\r\n")
             await standin.gone.wait()
             writer.close()
 

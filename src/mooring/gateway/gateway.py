@@ -20,6 +20,7 @@ from mooring.errors import MooringError
 from mooring.gateway.afterwork import Afterwork
 from mooring.gateway.call import Call
 from mooring.gateway.endpoint import Endpoint
+from mooring.gateway.entries import Entries
 from mooring.gateway.examination import Examiner, understood
 from mooring.gateway.leash import Leashes
 from mooring.gateway.metrics import Metrics, method_class
@@ -61,9 +62,17 @@ class Gateway:
         self._streams: Leashes = set()
         via = f"1.1 mooring-{sealer.fingerprint}".encode()
         ids = EventIds(sealer.ring)
-        affinity = Affinity(sealer.ring, clock)
+        affinity, self._entries = Affinity(sealer.ring, clock), Entries()
         self._plant = Plant(
-            courier, self._sessions, self._afterwork, clock, via, ids, affinity, self._streams
+            courier,
+            self._sessions,
+            self._afterwork,
+            clock,
+            via,
+            ids,
+            affinity,
+            self._entries,
+            self._streams,
         )
         self._endpoints: dict[str, Endpoint] = {}
         self._upstreams: Mapping[str, Upstream] = MappingProxyType({})
@@ -95,6 +104,7 @@ class Gateway:
         }
         self._upstreams = {u.uid: u for entry in table.entries for u in entry.upstreams.values()}
         self._pages.table = table
+        self._entries.swap(table)
         self._sessions.keep_only(table.uids)
         self.loaded.set()
 

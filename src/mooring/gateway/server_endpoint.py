@@ -13,6 +13,7 @@ from mooring.gateway.ending import end
 from mooring.gateway.leash import Leash
 from mooring.gateway.listening import listen
 from mooring.gateway.posting import post
+from mooring.gateway.subscribing import subscribe, take_leave
 from mooring.gateway.trip import Plant, Trip
 from mooring.sessions.open_sessions import Session
 
@@ -71,7 +72,10 @@ class ServerEndpoint:
         endless = message is None or message.method == LISTEN
         with Leash(self._plant.streams if endless else None) as leash:
             call.exchange.on_gone(leash.pull)
-            await (listen(trip) if message is None else post_alone(trip))
+            if message is None:
+                await listen(trip)
+            else:
+                await (subscribe(trip) if endless else post_alone(trip))
         if not leash.pulled:
             return
         if not call.delivered:
@@ -79,4 +83,4 @@ class ServerEndpoint:
         if not call.exchange.started:
             call.refuse(503, "Draining", "this Mooring is going away; try again")
         elif not call.exchange.ended:
-            call.exchange.finish()
+            await take_leave(call)

@@ -11,6 +11,7 @@ from mooring.core.table import Entry, Upstream
 from mooring.errors import MooringError
 from mooring.gateway.afterwork import Afterwork
 from mooring.gateway.call import Call
+from mooring.gateway.entries import Entries
 from mooring.gateway.following import Mark
 from mooring.gateway.leash import Leashes
 from mooring.gateway.relay import SSE, Answer, settle
@@ -41,6 +42,7 @@ class Plant:
     """Our own name in `Via`."""
     event_ids: EventIds
     affinity: Affinity
+    entries: Entries
     streams: Leashes
     """Requests that stay open for as long as client and server like."""
 
