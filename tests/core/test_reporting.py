@@ -111,3 +111,13 @@ def test_loads_looked_up_together_are_the_sum(
     assert dict(joint) == whole
     assert len(joint) == len(whole)
     assert joint.get("nobody", Load()) == Load()
+
+
+def test_what_each_gateway_told_last_is_known_while_it_is_there() -> None:
+    reports = Reports()
+    reports.hear("1", Report(store="away"), 0.0)
+    reports.hear("2", Report(ejections={"a": 30.0}), 5.0)
+    assert reports.latest(5.0) == {
+        "1": Report(store="away"), "2": Report(ejections={"a": 30.0})
+    }  # fmt: skip
+    assert set(reports.latest(SILENT_SECONDS)) == {"2"}

@@ -26,7 +26,20 @@ SILENT_SECONDS = 15.0
 REPORTS = f"{VIEW_PATH}/gateways/{{gateway}}/report"
 """Where a gateway posts its reports."""
 
+
 Count = Annotated[int, Meta(ge=0)]
+
+
+class Recovery(Struct, frozen=True, kw_only=True):
+    """Sessions of one server that lost their owner, and what became of them."""
+
+    server: str
+    """`namespace/name`."""
+    lost: str
+    """Uid of the owner that they had."""
+    outcome: str
+    """A word of a closed set: `recovered`, or why not."""
+    count: Count = 1
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -38,6 +51,12 @@ class Report(Struct, frozen=True, kw_only=True):
     """Digests of sessions that were taken up, or are still in use."""
     ended: tuple[bytes, ...] = ()
     """Digests of sessions that have ended."""
+    recoveries: tuple[Recovery, ...] = ()
+    """Since the last report."""
+    ejections: dict[str, float] = {}
+    """Instances that get no new session there, by uid: for how many seconds each, all in all."""
+    store: str = ""
+    """Why records of sessions can be neither read nor written; empty: they can."""
 
 
 def told(loads: Loads) -> dict[str, tuple[int, int]]:
@@ -59,11 +78,12 @@ def understood(report: Report) -> dict[str, Load]:
 
 
 class _Heard(NamedTuple):
-    """One gateway: when it reported last, up to which news it knows, and its loads."""
+    """One gateway: when it reported last, up to which news it knows, and what holds there."""
 
     at: float
     read: int
     loads: Loads
+    report: Report
 
 
 class _News(NamedTuple):
@@ -92,7 +112,7 @@ class Reports:
         if report.used or report.ended:
             self._number += 1
             self._news.append(_News(self._number, report))
-        self._heard[gateway] = _Heard(now, self._number, understood(report))
+        self._heard[gateway] = _Heard(now, self._number, understood(report), report)
         self._forget_old_news()
         others = total(heard.loads for name, heard in self._heard.items() if name != gateway)
         return Report(
@@ -100,6 +120,11 @@ class Reports:
             used=_once(digest for one in news for digest in one.used if digest not in own),
             ended=_once(digest for one in news for digest in one.ended),
         )
+
+    def latest(self, now: float) -> dict[str, Report]:
+        """What every gateway that is there told last, by name."""
+        self._part_with_the_silent(now)
+        return {name: heard.report for name, heard in sorted(self._heard.items())}
 
     def forget(self, gateway: str) -> None:
         """It is known to be gone."""
