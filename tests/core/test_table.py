@@ -7,8 +7,10 @@ import pytest
 
 from mooring.core.address import Address
 from mooring.core.table import Table, build, paths_of
+from mooring.kinds.group import MCPGroup
 from mooring.kinds.ref import Ref
 from mooring.kinds.server import MCPServer
+from mooring.kinds.virtual import VirtualMCPServer
 
 
 def server(name: str, namespace: str = "default", *rows: dict[str, Any]) -> MCPServer:
@@ -72,3 +74,30 @@ def test_the_order_of_servers_does_not_matter() -> None:
 
 def test_an_empty_table_serves_nothing() -> None:
     assert build([]) == Table()
+
+
+def test_a_virtual_server_refers_to_the_entries_of_its_group() -> None:
+    def of(name: str, **spec: Any) -> MCPServer:
+        made = server(name, "default", row(name))
+        wish = {"group": "tools", "auth": {"forward": ["X-Key", "Authorization"]}, **spec}
+        document = made.document()
+        document["spec"] |= wish
+        return MCPServer.model_validate(document)
+
+    group = MCPGroup.model_validate({"metadata": {"name": "tools"}})
+    virtual = VirtualMCPServer.model_validate(
+        {"metadata": {"name": "team", "uid": "u"}, "spec": {"group": "tools"}}
+    )
+    servers = [of("b"), of("a", stateful=False), of("c", replicas=0), server("d")]
+    table = build(servers, [group], [virtual])
+    (one,) = table.virtuals
+    assert one.paths == ("/virtual/team/mcp", "/ns/default/virtual/team/mcp")
+    assert set(table.virtual_by_path) == set(one.paths)
+    assert list(one.backends) == ["a", "b"] == [each.name for each in one.judgement.backends]
+    assert one.backends["a"] is table.by_path["/servers/a/mcp"]
+    assert one.backends["a"].forward == (b"authorization", b"x-key")
+    assert [one.backends[name].stateful for name in "ab"] == [False, True]
+    assert (one.uid, one.judgement.phase) == ("u", "Ready")
+    assert build(servers, [], [virtual]).virtuals[0].judgement.reason == "GroupNotFound"
+    for order in itertools.permutations(servers):
+        assert build(order, [group], [virtual]) == table

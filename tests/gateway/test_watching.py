@@ -9,7 +9,9 @@ from mooring.core.ports import Listing
 from mooring.core.table import Table
 from mooring.errors import Conflict, Unavailable
 from mooring.gateway.watching import LONGEST_PAUSE, PAUSE, watch
+from mooring.kinds.group import MCPGroup
 from mooring.kinds.server import MCPServer
+from mooring.kinds.virtual import VirtualMCPServer
 from mooring.stores.memory import MemoryStore
 from mooring.testing.clock import FakeClock
 
@@ -38,7 +40,7 @@ class Tables:
 
 
 class Unreliable(MemoryStore):
-    """Fails the first so many times, in this way."""
+    """Fails to list servers the first so many times, in this way."""
 
     def __init__(self, error: Exception, times: int) -> None:
         super().__init__()
@@ -47,6 +49,8 @@ class Unreliable(MemoryStore):
         self.lists = 0
 
     async def list(self, kind: str, namespace: str | None = None) -> Listing:
+        if kind != "MCPServer":
+            return await super().list(kind, namespace)
         self.lists += 1
         if self.times:
             self.times -= 1
@@ -65,6 +69,30 @@ def test_every_change_gives_a_new_table(run: Any) -> None:
             assert await tables.latest() == ["/servers/a/mcp", "/servers/b/mcp"]
             await store.delete(server("a").ref)
             assert await tables.latest() == ["/servers/b/mcp"]
+            watching.cancel()
+
+    run(story())
+
+
+def test_groups_and_virtual_servers_are_followed_too(run: Any) -> None:
+    async def story() -> None:
+        store, tables = MemoryStore(), Tables()
+        group = MCPGroup.model_validate({"metadata": {"name": "tools"}})
+        virtual = VirtualMCPServer.model_validate(
+            {"metadata": {"name": "team"}, "spec": {"group": "tools"}}
+        )
+        async with asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(watch(store, FakeClock(), tables.swap))
+            assert await tables.latest() == []
+            await store.put(virtual)
+            await tables.latest()
+            assert tables.seen[-1].virtuals[0].judgement.reason == "GroupNotFound"
+            await store.put(group)
+            await tables.latest()
+            assert tables.seen[-1].virtuals[0].judgement.phase == "Ready"
+            await store.delete(virtual.ref)
+            await tables.latest()
+            assert tables.seen[-1].virtuals == ()
             watching.cancel()
 
     run(story())

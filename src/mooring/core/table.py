@@ -1,17 +1,20 @@
 """Which paths exist, and who may answer there.
 
-The table is computed from MCPServer objects alone, by every gateway for itself, and swapped
-whole. A request reads one table from its beginning to its end.
+The table is computed from objects alone (servers, groups, virtual servers), by every gateway for
+itself, and swapped whole. A request reads one table from its beginning to its end.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from mooring.core.address import Address, parse
 from mooring.core.health import standing
+from mooring.core.virtual import Judgement, backends_of, judge
+from mooring.kinds.group import MCPGroup
 from mooring.kinds.ref import Ref
 from mooring.kinds.server import Eras, InstanceStatus, MCPServer, Phase
+from mooring.kinds.virtual import Aggregation, RemoteHealth, VirtualMCPServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +47,31 @@ class Entry:
     """What its declaration limits it to."""
     ours: bool = True
     """We run it; else it is somebody else's, behind one URL."""
+    stateful: bool = True
+    """It may remember something of a session."""
+    forward: tuple[bytes, ...] = ()
+    """Headers of a caller that a virtual server sends it, in lower case."""
 
     @property
     def standing(self) -> tuple[Upstream, ...]:
         """Who may be given new work: the preferred, else the last resort."""
         return self.preferred or self.last_resort
+
+
+@dataclass(frozen=True, slots=True)
+class Virtual:
+    """One virtual server: its paths, its backends, and how it is."""
+
+    ref: Ref
+    uid: str
+    """Of the object: new when it was deleted and declared again."""
+    paths: tuple[str, ...]
+    backends: Mapping[str, Entry]
+    """By name, sorted; every one that is wanted to run, whatever its standing."""
+    judgement: Judgement
+    """The words for its backends, in the same order, and what they come to."""
+    aggregation: Aggregation
+    health: RemoteHealth
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +83,68 @@ class Table:
     by_path: Mapping[str, Entry] = field(default_factory=dict)
     uids: frozenset[str] = frozenset()
     """Of every instance that has an address."""
+    virtuals: tuple[Virtual, ...] = ()
+    """Sorted by namespace, then name."""
+    virtual_by_path: Mapping[str, Virtual] = field(default_factory=dict)
 
 
 def paths_of(ref: Ref) -> tuple[str, ...]:
-    """Where clients find a server; the first one is shown to them.
+    """Where clients find a server, or a virtual one; the first path is shown to them.
 
     >>> paths_of(Ref("MCPServer", "default", "time"))
     ('/servers/time/mcp', '/ns/default/servers/time/mcp')
     """
-    long = f"/ns/{ref.namespace}/servers/{ref.name}/mcp"
-    return (f"/servers/{ref.name}/mcp", long) if ref.namespace == "default" else (long,)
+    place = "virtual" if ref.kind == "VirtualMCPServer" else "servers"
+    long = f"/ns/{ref.namespace}/{place}/{ref.name}/mcp"
+    return (f"/{place}/{ref.name}/mcp", long) if ref.namespace == "default" else (long,)
 
 
-def build(servers: Iterable[MCPServer]) -> Table:
-    """The table of these servers; their order does not matter."""
-    entries = tuple(_entry(server) for server in sorted(servers, key=lambda s: s.ref))
-    by_path = {path: entry for entry in entries for path in entry.paths}
-    uids = frozenset(uid for entry in entries for uid in entry.upstreams)
-    return Table(entries, MappingProxyType(by_path), uids)
+def build(
+    servers: Iterable[MCPServer],
+    groups: Iterable[MCPGroup] = (),
+    virtuals: Iterable[VirtualMCPServer] = (),
+) -> Table:
+    """The table of these objects; their order does not matter."""
+    known = sorted(servers, key=lambda s: s.ref)
+    entries = {server.ref: _entry(server) for server in known}
+    by_path = {path: entry for entry in entries.values() for path in entry.paths}
+    uids = frozenset(uid for entry in entries.values() for uid in entry.upstreams)
+    present = {group.ref for group in groups}
+    joined = tuple(
+        _virtual(virtual, known, entries, present) for virtual in sorted(virtuals, key=_ref)
+    )
+    return Table(
+        entries=tuple(entries.values()),
+        by_path=MappingProxyType(by_path),
+        uids=uids,
+        virtuals=joined,
+        virtual_by_path=MappingProxyType({path: one for one in joined for path in one.paths}),
+    )
+
+
+def _ref(virtual: VirtualMCPServer) -> Ref:
+    return virtual.ref
+
+
+def _virtual(
+    virtual: VirtualMCPServer,
+    servers: Iterable[MCPServer],
+    entries: Mapping[Ref, Entry],
+    groups: Collection[Ref],
+) -> Virtual:
+    namespace, group = virtual.ref.namespace, virtual.spec.group
+    members = None
+    if Ref("MCPGroup", namespace, group) in groups:
+        members = backends_of(namespace, group, servers)
+    return Virtual(
+        ref=virtual.ref,
+        uid=virtual.metadata.uid,
+        paths=paths_of(virtual.ref),
+        backends=MappingProxyType({each.ref.name: entries[each.ref] for each in members or ()}),
+        judgement=judge(group, members),
+        aggregation=virtual.spec.aggregation,
+        health=virtual.spec.health,
+    )
 
 
 def _entry(server: MCPServer) -> Entry:
@@ -95,6 +162,8 @@ def _entry(server: MCPServer) -> Entry:
         ready=status.ready_instances,
         eras=server.spec.eras,
         ours=server.spec.source.url is None,
+        stateful=server.spec.stateful,
+        forward=tuple(sorted({name.lower().encode() for name in server.spec.auth.forward})),
     )
 
 
