@@ -205,10 +205,16 @@ def test_a_thousand_looks_at_a_world_at_rest_write_nothing(run: Run) -> None:
             await stage.apply("time", replicas=5)
             stage.greetings.rejecting["sick"] = "token is required"
             await stage.apply("sick", replicas=2)
+            await stage.secret("creds", token="one")
+            await stage.apply("user", replicas=2, env=TOKEN)
+            await stage.apply("stale", replicas=2, progressDeadlineSeconds=10)
+            runtime.behaviour(ref("stale")).failure = "broken"
+            await stage.apply("stale", replicas=2, progressDeadlineSeconds=10, args=["-v"])
+            await stage.wait(11)
             before = (await stage.store.list("MCPServer")).items
             actions, looked = len(runtime.performed), runtime.looks
-            for _ in range(500):
-                for name in ("time", "sick"):
+            for _ in range(250):
+                for name in ("time", "sick", "user", "stale"):
                     runtime.tell(ref(name))
                 await stage.settle()
             assert runtime.looks - looked == 1000

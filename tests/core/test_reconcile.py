@@ -14,9 +14,10 @@ from mooring.core.actions import Start, Stop
 from mooring.core.environment import Complaint, Resolution
 from mooring.core.load import Load
 from mooring.core.reconcile import Decision, decide
-from mooring.core.workload import Ended, Observed, Workload, make
+from mooring.core.revisions import as_it_was
+from mooring.core.workload import RESTARTED, Ended, Observed, Workload, make, recorded
 from mooring.core.world import Belief, World
-from mooring.kinds.server import InstanceStatus, Resolved
+from mooring.kinds.server import InstanceStatus, MCPServer, Resolved
 from mooring.testing.clock import START
 from mooring.testing.stage import server
 
@@ -40,16 +41,28 @@ class Pier:
 
     def spec(self, **changes: Any) -> None:
         changed = self.server.spec.model_dump(by_alias=True, exclude_none=True) | changes
-        self.server = server("time", **changed).model_copy(update={"status": self.server.status})
+        kept = {"status": self.server.status, "metadata": self.server.metadata}
+        self.server = server("time", **changed).model_copy(update=kept)
 
     def delete(self) -> None:
         meta = self.server.metadata.model_copy(update={"deletion_timestamp": self.now})
         self.server = self.server.model_copy(update={"metadata": meta})
 
+    def restart(self, when: str) -> None:
+        meta = self.server.metadata.model_copy(update={"annotations": {RESTARTED: when}})
+        self.server = self.server.model_copy(update={"metadata": meta})
+
     def world(self) -> World:
-        made = make(self.server, Resolution({}, {}), self.server.status.resolved)
+        made = self._made(self.server)
         seen = tuple(self.observed.values())
-        return World(seen, self.target or made, self.beliefs, self.loads, "http://here")
+        target = self.target or made
+        then = [as_it_was(self.server, r) for r in self.server.status.revisions]
+        works = [self._made(each) for each in then if each is not None]
+        earlier = {work.checksum: work for work in works}
+        return World(seen, target, self.beliefs, self.loads, "http://here", earlier)
+
+    def _made(self, declared: MCPServer) -> Workload:
+        return make(declared, Resolution({}, {}), recorded(declared))
 
     def look(self) -> Decision:
         """One pass: decide, perform, report."""
@@ -424,7 +437,7 @@ def test_the_next_look_is_at_the_earliest_moment_that_changes_something() -> Non
 STEPS = st.lists(
     st.sampled_from(
         ["more", "fewer", "none", "change", "back", "crash", "lose", "deny", "allow", "wait",
-         "complain", "busy"]
+         "complain", "busy", "restart"]
     ),
     max_size=25,
 )  # fmt: skip
@@ -447,6 +460,8 @@ def wish(pier: Pier, step: str) -> None:
         pier.spec(replicas=numbers[step])
     elif step in ("change", "back"):
         pier.spec(args=["-v"] if step == "change" else [])
+    elif step == "restart":
+        pier.restart(pier.now.isoformat())
     elif step == "complain":
         pier.target = None if pier.target else MISSING
 

@@ -21,6 +21,7 @@ ALLOWED = {
     "type", "description", "properties", "items", "additionalProperties", "required", "enum",
     "default", "pattern", "format", "minimum", "maximum", "minLength", "maxLength", "minItems",
     "maxItems", "oneOf", "x-kubernetes-list-type", "x-kubernetes-list-map-keys",
+    "x-kubernetes-preserve-unknown-fields",
 }  # fmt: skip
 TYPES = {"object", "array", "string", "integer", "boolean"}
 Node = tuple[str, dict[str, Any]]

@@ -55,6 +55,7 @@ def test_a_server_is_never_started_without_its_secret(run: Run) -> None:
                 "SecretNotFound",
                 "SecretKeyNotFound",
                 "SecretEmpty",
+                "ProgressDeadlineExceeded",
                 "Retry",
                 "Starting",
                 "Ready",

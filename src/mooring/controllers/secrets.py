@@ -45,7 +45,8 @@ class SecretReader:
         asked = places(server)
         outside = self._placed_outside(server)
         if outside:
-            self._seen[server.ref] = await self._stamps(outside)  # first: what moves is noticed
+            stamps = await self._stamps(outside)  # first: what moves meanwhile is noticed
+            self._seen.setdefault(server.ref, {}).update(stamps)
         secrets: dict[str, Secret | NoSecret | None] = {}
         found: dict[SecretPlace, Found] = {}
         for place in asked:

@@ -14,12 +14,13 @@ from mooring.controllers.handshakes import Handshakes
 from mooring.controllers.recorder import Recorder
 from mooring.controllers.secrets import SecretReader
 from mooring.core.actions import Stop
-from mooring.core.environment import Known, resolve
+from mooring.core.environment import Complaint, Known, resolve
 from mooring.core.events import Happening
 from mooring.core.load import Loads
 from mooring.core.ports import ObjectStore, Runtime, SecretStore
 from mooring.core.reconcile import decide
-from mooring.core.workload import prepare
+from mooring.core.revisions import as_it_was
+from mooring.core.workload import Workload, prepare
 from mooring.core.world import World
 from mooring.errors import Conflict, Unavailable
 from mooring.kinds.base import FINALIZER
@@ -97,16 +98,34 @@ class ServerReconciler:
 
     async def _look(self, server: MCPServer) -> World:
         observed = await self._runtime.observe(server.ref)
-        secrets = await self.secrets.read(server)
-        around = self._around
-        environment = resolve(server, Known(secrets, around.own, around.pepper))
+        target = await self._prepared(server)
         return World(
             observed=observed,
-            target=prepare(server, environment, around.sources),
+            target=target,
             beliefs=self._handshakes.look(server, observed),
-            loads=around.loads(),
-            base=around.base,
+            loads=self._around.loads(),
+            earlier=await self._earlier(server, target.checksum),
+            base=self._around.base,
         )
+
+    async def _prepared(self, server: MCPServer) -> Workload | Complaint:
+        around = self._around
+        secrets = await self.secrets.read(server)
+        environment = resolve(server, Known(secrets, around.own, around.pepper))
+        return prepare(server, environment, around.sources)
+
+    async def _earlier(self, server: MCPServer, present: str) -> Mapping[str, Workload]:
+        """Workloads of earlier revisions that instances still serve with."""
+        wanted = {row.checksum for row in server.status.instances} - {"", present}
+        found: dict[str, Workload] = {}
+        for revision in reversed(server.status.revisions):
+            if not wanted - found.keys():
+                break
+            declared = as_it_was(server, revision)
+            made = await self._prepared(declared) if declared else None
+            if isinstance(made, Workload) and made.checksum in wanted:
+                found[made.checksum] = made
+        return found
 
     async def _hold(self, server: MCPServer) -> MCPServer:
         """Sees to it that the object stays until its instances are gone."""

@@ -13,16 +13,20 @@ from datetime import datetime
 from mooring.core.actions import Action, Start, Stop
 from mooring.core.environment import Complaint
 from mooring.core.events import Happening
+from mooring.core.health import standing
 from mooring.core.leaving import Departure, ask_to_leave, leave
 from mooring.core.noticing import Moment, failed, notice
+from mooring.core.progress import Change, Course, advance, claim
+from mooring.core.revisions import noted, settled
 from mooring.core.rollout import balance
 from mooring.core.rows import UPCOMING, enter, free_names, new, number
 from mooring.core.summary import Outcome, summarize
-from mooring.core.workload import Observed, Workload, asked, recorded
+from mooring.core.workload import Observed, Workload, asked, recorded, restarted
 from mooring.core.world import World
-from mooring.kinds.server import InstanceStatus, MCPServer, Resolved, ServerStatus
+from mooring.kinds.server import InstanceStatus, MCPServer, Resolved, Revision, ServerStatus
 
 _BUSY = ("installing", "running", "stopping")
+_COMING_BACK = ("Restarting", "CrashLoopBackOff", "Installing", "Starting")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,9 @@ class _Step:
         self.world = world
         self.moment = moment
         self.now = moment.now
+        rollout = server.status.rollout
+        same = rollout is not None and rollout.checksum == world.target.checksum
+        self.began = rollout.began_at if rollout and same else moment.now
         self.deleted = server.metadata.deletion_timestamp is not None
         self.wanted = _wanted(server)
         self.rows = {row.name: row for row in server.status.instances}
@@ -111,6 +118,8 @@ class _Step:
         """An instance that never served is not waited for when the workload has changed."""
         if row.state not in UPCOMING or row.checksum == self.world.target.checksum:
             return
+        if self._comes_back(row):
+            return
         self._stop(self.seen[row.name], "the spec changed while it was starting")
         told = f"{row.name}: the spec changed while it was starting"
         self.happenings.append(Happening("Outdated", told))
@@ -128,7 +137,9 @@ class _Step:
     def balance(self) -> None:
         """Lets instances go, and makes room for those that come."""
         checksum = self.world.target.checksum
-        found = balance(self._staying(), self.wanted, checksum, exclusive=self._exclusive())
+        staying = self._staying()
+        kept = {row.name for row in staying if self._comes_back(row)}
+        found = balance(staying, self.wanted, checksum, exclusive=self._exclusive(), kept=kept)
         for row in found.leaving:
             why = _why(row, deleted=self.deleted, checksum=checksum)
             seen = self.seen.get(row.name)
@@ -145,6 +156,8 @@ class _Step:
                 continue
             if not self._due(row):
                 self.wakes.append(row.next_retry_at or self.now)
+            elif self._comes_back(row):
+                self._start(row, self.world.earlier[row.checksum])
             elif isinstance(self.world.target, Complaint):
                 self._complain(row, self.world.target)
             elif holder := self._holder(row.name):
@@ -156,14 +169,40 @@ class _Step:
     def decision(self) -> Decision:
         """All of it together."""
         rows = tuple(self.rows.values())
-        target, base = self.world.target, self.world.base
-        outcome = Outcome(rows, self.wanted, target, self._resolved(), base)
         return Decision(
             actions=tuple(self.actions),
-            status=summarize(self.server, outcome, self.now),
+            status=summarize(self.server, self._outcome(), self.now),
             happenings=tuple(self.happenings),
             wake_at=min(self.wakes, default=None),
             release=self.deleted and not rows and not self.world.observed,
+        )
+
+    def _outcome(self) -> Outcome:
+        """What it came to, with how far the rollout is now."""
+        server, target = self.server, self.world.target
+        revisions = noted(server, self.now)
+        course = Course(
+            target.checksum,
+            self.wanted,
+            revisions[-1].number,
+            server.spec.progress_deadline_seconds,
+            _changed(server, revisions),
+        )
+        staying = self._staying()
+        found = advance(server.status.rollout, staying, course, self.now)
+        self.happenings += found.happenings
+        if found.late_at is not None:
+            self.wakes.append(found.late_at)
+        resolved = self._resolved()
+        if found.rollout.state == "Complete":
+            revisions = settled(revisions, restarted(server), resolved)
+        return Outcome(
+            rows=tuple(self.rows.values()),
+            wanted=self.wanted,
+            target=target,
+            resolved=resolved,
+            base=self.world.base,
+            change=Change(found.rollout, revisions, claim(found.rollout, staying, course)),
         )
 
     def _staying(self) -> list[InstanceStatus]:
@@ -185,8 +224,23 @@ class _Step:
         if departure.look_at is not None:
             self.wakes.append(departure.look_at)
 
+    def _comes_back(self, row: InstanceStatus) -> bool:
+        """Whether an instance that served before the change comes back as it was.
+
+        It does as long as no instance of the new workload serves, if it ended after the change:
+        a change that is broken takes nothing down, and one that mends is not waited with.
+        """
+        target = self.world.target.checksum
+        if row.checksum == target or row.checksum not in self.world.earlier:
+            return False
+        lost = row.state == "Pending" and row.reason == "Lost"
+        if not (lost or row.state in _COMING_BACK) or (row.since or self.now) <= self.began:
+            return False
+        return not any(r.checksum == target and standing(r) != "out" for r in self.rows.values())
+
     def _due(self, row: InstanceStatus) -> bool:
         changed = row.checksum not in ("", self.world.target.checksum)
+        changed = changed and not self._comes_back(row)
         return changed or row.next_retry_at is None or row.next_retry_at <= self.now
 
     def _start(self, row: InstanceStatus, target: Workload) -> None:
@@ -242,12 +296,22 @@ class _Step:
         ours = sorted(self.world.observed, key=lambda o: (o.name, o.uid))
         found = (o.resolved for o in ours if o.resolved and o.checksum == checksum)
         before = recorded(self.server)
-        mark = {"source": asked(self.server.spec.source)}
+        mark = {"source": asked(self.server.spec.source, restarted(self.server))}
         resolved = next((seen.model_copy(update=mark) for seen in found), before)
         if resolved is not None and resolved != before:
             told = f"{resolved.package} is {resolved.version}"
             self.happenings.append(Happening("Resolved", told))
         return resolved
+
+
+def _changed(server: MCPServer, revisions: tuple[Revision, ...]) -> str:
+    """What it is that instances are replaced for."""
+    present, before = revisions[-1], server.status.revisions
+    if not before or before[-1].number != present.number:
+        return f"revision {present.number}"
+    if restarted(server) != server.status.restarted_at:
+        return f"restart of revision {present.number}"
+    return f"revision {present.number} with changed secrets or variables"
 
 
 def _wanted(server: MCPServer) -> int:

@@ -5,7 +5,7 @@ place and counts. A changed workload surges: one new instance more than wanted, 
 ready, one old instance less. While new ones fail, the old ones serve.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from mooring.core.health import standing
@@ -22,14 +22,20 @@ class Balance:
 
 
 def balance(
-    rows: Sequence[InstanceStatus], wanted: int, checksum: str, *, exclusive: bool
+    rows: Sequence[InstanceStatus],
+    wanted: int,
+    checksum: str,
+    *,
+    exclusive: bool,
+    kept: Collection[str] = (),
 ) -> Balance:
     """The next step towards so many instances of this workload.
 
     `rows` are those that are not leaving yet. `exclusive`: an old instance has to go before a
-    new one can start (they would fight for one port).
+    new one can start (they would fight for one port). `kept`: names of old ones that come back
+    as they were.
     """
-    old = tuple(row for row in rows if outdated(row, checksum))
+    old = tuple(row for row in rows if outdated(row, checksum) or row.name in kept)
     if wanted == 0:
         return Balance(tuple(rows))
     if exclusive and old:

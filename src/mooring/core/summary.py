@@ -7,10 +7,11 @@ from datetime import datetime
 from mooring.core.conditions import Claim, settle
 from mooring.core.environment import Complaint
 from mooring.core.health import best, standing
+from mooring.core.progress import Change
 from mooring.core.rollout import outdated
 from mooring.core.sentence import count, sentence
 from mooring.core.table import paths_of
-from mooring.core.workload import Workload
+from mooring.core.workload import Workload, restarted
 from mooring.kinds.server import (
     InstanceStatus,
     MCPServer,
@@ -38,6 +39,8 @@ class Outcome:
     target: Workload | Complaint
     resolved: Resolved | None
     base: str
+    change: Change | None = None
+    """How the present workload takes the place of the one before."""
 
 
 def summarize(server: MCPServer, outcome: Outcome, now: datetime) -> ServerStatus:
@@ -52,10 +55,15 @@ def summarize(server: MCPServer, outcome: Outcome, now: datetime) -> ServerStatu
         url=outcome.base + paths_of(server.ref)[0],
         checksum=outcome.target.checksum,
         resolved=outcome.resolved,
+        rollout=outcome.change.rollout if outcome.change else None,
+        revisions=outcome.change.revisions if outcome.change else (),
+        restarted_at=restarted(server),
         observed_generation=server.metadata.generation,
     )
     said = sentence(status)
-    claims = (_readiness(status, outcome, said), _currency(staying, outcome.target.checksum))
+    currency = _currency(staying, outcome.target.checksum)
+    claims = [_readiness(status, outcome, said), currency]
+    claims += [outcome.change.claim] if outcome.change else []
     generation = server.metadata.generation
     conditions = settle(server.status.conditions, claims, now, generation)
     return status.model_copy(update={"message": said, "conditions": conditions})

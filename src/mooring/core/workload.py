@@ -18,11 +18,13 @@ from mooring.kinds.server import (
     Isolation,
     MCPServer,
     Resolved,
-    ServerSpec,
     Source,
     Transport,
 )
 
+RESTARTED = "mooring.dev/restartedAt"
+"""The annotation that asks for a restart of all instances, one by one: any new text does."""
+RESTARTED_LENGTH = 64
 ABSENT: Mapping[str, str] = {"image": "no container runtime is configured"}
 """Sources that some homes have no runtime for, and what is said where one is asked for."""
 
@@ -102,15 +104,27 @@ def prepare(
     return make(server, environment, recorded(server))
 
 
+def restarted(server: MCPServer) -> str:
+    """Which restart of all instances was asked for last; empty where none ever was.
+
+    An annotation that is taken away restarts nothing: the status remembers it.
+    """
+    asked_for = server.metadata.annotations.get(RESTARTED, "")
+    return asked_for[:RESTARTED_LENGTH] or server.status.restarted_at
+
+
 def recorded(server: MCPServer) -> Resolved | None:
     """What the package was resolved to before, as long as the same is asked for."""
-    resolved = server.status.resolved
-    return resolved if resolved and resolved.source == asked(server.spec.source) else None
+    wanted = asked(server.spec.source, restarted(server))
+    status = server.status
+    known = (status.resolved, *(revision.resolved for revision in reversed(status.revisions)))
+    return next((resolved for resolved in known if resolved and resolved.source == wanted), None)
 
 
-def asked(source: Source) -> str:
-    """Checksum of all that decides what a package is resolved to."""
-    return checksum(_declared(source, {"entry_point"}))
+def asked(source: Source, restart: str = "") -> str:
+    """Checksum of all that decides what a package is resolved to; every restart asks anew."""
+    declared = _declared(source, {"entry_point"})
+    return checksum([declared, restart] if restart else declared)
 
 
 def _declared(source: Source, exclude: set[str]) -> dict[str, Any]:
@@ -123,7 +137,7 @@ def make(server: MCPServer, environment: Resolution, resolved: Resolved | None) 
     spec = server.spec
     return Workload(
         ref=server.ref,
-        checksum=checksum(_seen(spec, environment.marks)),
+        checksum=checksum(_seen(server, environment.marks)),
         source=spec.source,
         args=spec.args,
         working_directory=spec.working_directory or "",
@@ -143,13 +157,16 @@ def make(server: MCPServer, environment: Resolution, resolved: Resolved | None) 
 
 def _complaint(server: MCPServer, complaint: Complaint) -> Complaint:
     declared = sorted((v.model_dump(mode="json") for v in server.spec.env), key=itemgetter("name"))
-    wanted = [_seen(server.spec, {}), declared, complaint.message]
+    wanted = [_seen(server, {}), declared, complaint.message]
     return replace(complaint, checksum=checksum(wanted))
 
 
-def _seen(spec: ServerSpec, marks: Mapping[str, Any]) -> dict[str, Any]:
-    """All that an instance would see of its spec, JSON-ready."""
+def _seen(server: MCPServer, marks: Mapping[str, Any]) -> dict[str, Any]:
+    """All that an instance would see of its spec, JSON-ready; and which restart it is of."""
+    spec, restart = server.spec, restarted(server)
     seen: dict[str, Any] = {"source": _declared(spec.source, set())}
+    if restart:
+        seen["restartedAt"] = restart
     if spec.source.url is not None:
         return seen | {"env": dict(marks), "eras": spec.eras}
     seen |= {

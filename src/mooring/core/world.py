@@ -35,3 +35,5 @@ class World:
     """By uid, over all gateways."""
     base: str = ""
     """Where the gateway listens: `http://127.0.0.1:8470`."""
+    earlier: Mapping[str, Workload] = field(default_factory=dict)
+    """By checksum: workloads that instances still serve with, made once more."""

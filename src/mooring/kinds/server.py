@@ -195,6 +195,9 @@ class ServerSpec(RuledPart):
     """How long the installation of a package may take."""
     handshake_timeout_seconds: int = Field(default=60, ge=1, le=3600)
     """How long a started instance may take until it answers."""
+    progress_deadline_seconds: int = Field(default=600, ge=1, le=86400)
+    """How long a rollout may make no step until it counts as failed; what served before it goes
+    on serving."""
 
     @classmethod
     def broken_rules(cls, given: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
@@ -252,6 +255,39 @@ class Resolved(Part):
     """Checksum of the source that was asked for; another source is resolved anew."""
 
 
+class Revision(Part):
+    """A spec that was wanted once: what `moor rollout undo` goes back to."""
+
+    number: int
+    """Counts up; the highest is the present one."""
+    spec: Mapping[str, Any]
+    """All of it but `replicas`, without what was left to its default."""
+    since: datetime
+    """When it was wanted first, or again."""
+    cause: str = ""
+    """What the annotation `kubernetes.io/change-cause` said then."""
+    restarted_at: str = ""
+    """The restart that its instances were last rolled out with."""
+    resolved: Resolved | None = None
+    """What its package was when all instances were of this revision."""
+
+
+class Rollout(Part):
+    """How the present workload takes the place of the one before."""
+
+    state: Literal["Progressing", "Complete", "Stalled"]
+    """`Stalled`: it made no step for as long as progressDeadlineSeconds."""
+    checksum: str
+    """Of the workload."""
+    updated: int = 0
+    """Instances of it that new sessions go to."""
+    replacing: bool = False
+    """Whether instances of another workload served when it began."""
+    began_at: datetime
+    stepped_at: datetime
+    """When it last got further."""
+
+
 class ServerStatus(Part):
     """What is true."""
 
@@ -275,6 +311,12 @@ class ServerStatus(Part):
     """Of the workload that is wanted."""
     resolved: Resolved | None = None
     """What an unpinned package turned out to be."""
+    rollout: Rollout | None = None
+    """How far the present workload has come."""
+    revisions: tuple[Revision, ...] = ()
+    """Specs that were wanted, the present one last; the oldest go first."""
+    restarted_at: str = ""
+    """The annotation `mooring.dev/restartedAt` that was acted on last."""
     observed_generation: int = 0
     """The generation of the spec that this is about."""
 

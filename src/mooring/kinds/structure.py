@@ -70,6 +70,8 @@ def _field(part: type[Part], name: str, schema: Schema, defaults: bool) -> Schem
         values = next(iter(by_key.values()))
         if isinstance(values, dict):
             made["additionalProperties"] = _limits(values)
+        else:
+            made["x-kubernetes-preserve-unknown-fields"] = True
     return made
 
 

@@ -5,8 +5,8 @@ as it was started and gone as soon as it was stopped. A test can have starts fai
 wait, endings take their time, and can end or lose a running instance.
 """
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
 
 from mooring.clock import Clock
 from mooring.core.actions import Action, Start, Stop
@@ -32,6 +32,8 @@ class Behaviour:
     reason: str = "CannotStart"
     permanent: bool = False
     resolved: Resolved | None = None
+    breaks: Callable[[Workload], str] = field(default=lambda workload: "")
+    """Says why a start from this workload fails; nothing where it does not."""
 
 
 class FakeRuntime:
@@ -107,8 +109,8 @@ class FakeRuntime:
         self.started[uid] = workload
         behaviour = self.behaviour(ref)
         fresh = Observed(name, uid, workload.checksum, "installing", started_at=self._clock.now())
-        if behaviour.failure:
-            why = replace(fresh, state="failed", message=behaviour.failure)
+        if failure := behaviour.failure or behaviour.breaks(workload):
+            why = replace(fresh, state="failed", message=failure)
             self._set(ref, replace(why, reason=behaviour.reason, permanent=behaviour.permanent))
         elif behaviour.installs:
             self._set(ref, fresh)

@@ -128,6 +128,14 @@ class Stage:
         await self.settle()
         return stored
 
+    async def annotate(self, name: str, **annotations: str) -> None:
+        """Gives a server these annotations, and no others."""
+        found = await self.find(name)
+        assert found is not None, f"{name} is gone"
+        meta = found.metadata.model_copy(update={"annotations": annotations})
+        await self.store.put(found.model_copy(update={"metadata": meta}))
+        await self.settle()
+
     async def secret(self, name: str, **values: str) -> None:
         """Makes a secret, or changes it."""
         wanted = Secret.model_validate({"metadata": {"name": name}, "stringData": values})
