@@ -1,19 +1,22 @@
 """What every contract is run over."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
 from pathlib import Path
 
 import pytest
 from lightkube.config.kubeconfig import KubeConfig
+from support.redis_here import RedisHere, redis_here
 
 from mooring.clock import SystemClock
 from mooring.core.ports import ObjectStore
 from mooring.core.session_record import SessionStore
 from mooring.stores.kubernetes import open_kubernetes
 from mooring.stores.memory import MemoryStore
+from mooring.stores.redis_address import parse
 from mooring.stores.sessions_memory import MemorySessions
+from mooring.stores.sessions_redis import open_redis
 from mooring.stores.sessions_sqlite import open_session_file
 from mooring.stores.sqlite import open_sqlite
 from mooring.testing.clock import FakeClock
@@ -67,7 +70,17 @@ def open_store(
     return sorts[request.param]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisHere]:
+    """A real one, that is a cluster of one: it refuses what would not work in a larger one."""
+    with redis_here(tmp_path_factory.mktemp("redis"), cluster=True) as server:
+        yield server
+
+
+SESSION_STORES = ["memory", "sqlite", pytest.param("redis", marks=pytest.mark.process)]
+
+
+@pytest.fixture(params=SESSION_STORES)
 def open_sessions(request: pytest.FixtureRequest, tmp_path: Path) -> OpenSessions:
     """Opens a store of session records, of every sort there is; the same one every time."""
     kept = MemorySessions(SystemClock())
@@ -79,5 +92,10 @@ def open_sessions(request: pytest.FixtureRequest, tmp_path: Path) -> OpenSession
     def sqlite() -> AbstractAsyncContextManager[SessionStore]:
         return open_session_file(tmp_path / "sessions.db", SystemClock())
 
-    sorts = {"memory": memory, "sqlite": sqlite}
+    def redis() -> AbstractAsyncContextManager[SessionStore]:
+        server = request.getfixturevalue("redis_server")
+        address = parse(f"{server.url}?prefix={tmp_path.name}")
+        return open_redis(address, SystemClock())
+
+    sorts = {"memory": memory, "sqlite": sqlite, "redis": redis}
     return sorts[request.param]
