@@ -37,6 +37,25 @@ def test_draining_closes_idle_connections_and_lets_busy_ones_finish(on_loop: Run
     on_loop(story())
 
 
+def test_a_connection_that_was_just_made_has_a_moment_for_its_request(on_loop: Run) -> None:
+    async def story() -> None:
+        async with serving(echo) as site:
+            fresh, kept = [await site.connect() for _ in range(2)]
+            await kept.send(GET % b"1")
+            await kept.answer()
+            await until(lambda: site.server.connections_open == 2)
+            drained = asyncio.ensure_future(site.server.drain(5))
+            await until(lambda: site.server.draining)
+            for wire in (fresh, kept):
+                await wire.send(GET % b"2")
+                answer = await wire.answer()
+                assert (answer.status, answer.headers[b"connection"]) == (200, b"close")
+                assert await wire.end() == b""
+            assert await drained
+
+    on_loop(story())
+
+
 def test_a_stream_that_began_before_a_drain_ends_its_connection_too(on_loop: Run) -> None:
     async def story() -> None:
         started, go_on = asyncio.Event(), asyncio.Event()

@@ -128,8 +128,6 @@ class ServerConnection(asyncio.Protocol):
         self._peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else self._user()
         if not self._owner.connected(self):
             self._refuse(Refused(503, "too many connections; try again later"))
-        elif self._owner.draining:
-            self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._state = _CLOSED

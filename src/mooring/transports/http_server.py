@@ -6,6 +6,7 @@ connections; a request costs one task.
 """
 
 import asyncio
+import contextlib
 import logging
 import socket
 from collections.abc import Awaitable, Callable
@@ -28,6 +29,8 @@ Refusal = Callable[[int, str], tuple[Headers, bytes]]
 _DEFAULTS: Final = Limits()
 _BACKLOG: Final = 2048
 _LONGEST_TICK: Final = 1.0
+LAST_REQUEST_SECONDS: Final = 0.5
+"""How long a drain waits for a request that may be on its way on an idle connection."""
 _TURNED_AWAY: Final = 256
 """Connections over the limit that are told so; any further one is cut."""
 _TEXT: Final = ((b"content-type", b"text/plain; charset=utf-8"),)
@@ -104,23 +107,37 @@ class HttpServer:
         self._listeners.clear()
 
     async def drain(self, seconds: float) -> bool:
-        """Lets open requests end, takes no new ones; True when all ended by themselves in time.
+        """Lets open requests end, takes no new connections; True when all ended in time.
 
-        Idle connections are closed at once; the others learn by `connection: close`.
+        A client that has connected may be sending its request already, so idle connections have a
+        moment for one more; like all others under way it is answered with `connection: close`.
         """
         self.stop_accepting()
         self.draining = True
-        for connection in tuple(self._connections):
-            if connection.idle:
-                connection.close()
         try:
             async with asyncio.timeout(seconds):
-                while self._tasks or not all(c.settled for c in self._connections):
+                await self._last_requests()
+                while not self._is_over():
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
             return False
         return True
+
+    async def _last_requests(self) -> None:
+        """Returns when no connection is idle, or the moment is over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_REQUEST_SECONDS):
+                while any(connection.idle for connection in self._connections):
+                    self._changed.clear()
+                    await self._changed.wait()
+
+    def _is_over(self) -> bool:
+        """Whether nothing is left but connections that are closed now."""
+        for connection in tuple(self._connections):
+            if connection.idle:
+                connection.close()
+        return not self._tasks and all(c.settled for c in self._connections)
 
     async def close(self) -> None:
         """Cuts what is left: connections and handlers; returns when they have ended."""
