@@ -46,6 +46,7 @@ FAMILIES: Mapping[str, Mapping[str, tuple[int, str]]] = MappingProxyType(
             "Conflict": (409, "The object is in a state that forbids this."),
             "Expired": (410, "The version is too old to watch from; list again."),
             "KeeperVersion": (409, "Keeper and daemon are of versions that do not go together."),
+            "NotRunning": (409, "The instance does not run, so there is nobody to ask."),
             "PortInUse": (409, "The port is taken by another program."),
             "StaleVersion": (409, "The object was changed since it was read; read it again."),
         },

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from mooring.controllers.loop import Controllers
+from mooring.controllers.prober import Prober
 from mooring.controllers.servers import Surroundings
 from mooring.core.workload import Observed
 from mooring.kinds.ref import Ref
@@ -38,8 +39,8 @@ def test_everything_is_looked_at_once_before_it_is_believed(run: Run, names: lis
             await stage.store.put(server(name))
         runtime = Late(stage)
         around = Surroundings(base="http://h", loads=dict, chance=lambda: 0.5)
-        greet = stage.greetings.greet
-        controllers = Controllers(stage.store, runtime, stage.clock, greet, around)
+        prober = Prober(stage.greetings.connect, stage.clock, lambda: 0.5)
+        controllers = Controllers(stage.store, runtime, stage.clock, prober, around)
         async with asyncio.TaskGroup() as tasks:
             work = tasks.create_task(controllers.run())
             if names:

@@ -378,3 +378,69 @@ def test_a_slow_reader_slows_only_its_own_child(run: Any) -> None:
             assert count == 401
 
     run(story())
+
+
+def prober(stage: Scene) -> Any:
+    client = stage.client()
+    client.headers[b"mooring-probe"] = b"1"
+    return client
+
+
+def test_the_daemons_own_session_has_the_first_child_and_takes_nobodys_place(run: Any) -> None:
+    async def story() -> None:
+        async with scene(**OWN, max_children=1) as stage:
+            ours = prober(stage)
+            assert (await ours.initialize()).status == 200
+            assert stage.bridge.children == 1
+            await stage.session()
+            assert stage.bridge.children == 2
+            assert (await stage.client().initialize()).status == 503
+            assert (await ours.call("counted")).text == "1"
+
+    run(story())
+
+
+def test_there_is_one_of_the_daemons_own_sessions(run: Any) -> None:
+    async def story() -> None:
+        async with scene(**OWN) as stage:
+            former, ours = prober(stage), prober(stage)
+            await former.initialize()
+            assert (await ours.initialize()).status == 200
+            await stage.until(lambda: (stage.bridge.sessions, stage.bridge.children) == (1, 1))
+            assert (await former.call("counted")).status == 404
+            assert (await ours.call("counted")).text == "1"
+            await ours.ask("DELETE")
+            await stage.until(lambda: stage.bridge.children == 0)
+            assert (await prober(stage).initialize()).status == 200
+
+    run(story())
+
+
+def test_the_daemons_own_session_is_never_idle(run: Any) -> None:
+    async def story() -> None:
+        clock = FakeClock()
+        async with scene(**OWN, idle_seconds=60, clock=clock) as stage:
+            ours = prober(stage)
+            await ours.initialize()
+            idle = await stage.session()
+            await clock.advance(70)
+            await stage.until(lambda: stage.bridge.children == 1)
+            assert (await idle.call("counted")).status == 404
+            assert (await ours.call("counted")).text == "1"
+
+    run(story())
+
+
+def test_the_daemons_own_child_may_end_and_is_replaced_while_others_live(run: Any) -> None:
+    async def story() -> None:
+        async with scene(**OWN) as stage:
+            ours = prober(stage)
+            await ours.initialize()
+            other = await stage.session()
+            stage.children[0].end(3)
+            await stage.until(lambda: stage.bridge.children == 1)
+            assert (await ours.call("counted")).status == 404
+            assert (await prober(stage).initialize()).status == 200
+            assert (await other.call("counted")).text == "1"
+
+    run(story())

@@ -23,7 +23,7 @@ ALLOWED = {
     "maxItems", "oneOf", "x-kubernetes-list-type", "x-kubernetes-list-map-keys",
     "x-kubernetes-preserve-unknown-fields",
 }  # fmt: skip
-TYPES = {"object", "array", "string", "integer", "boolean"}
+TYPES = {"object", "array", "string", "integer", "number", "boolean"}
 Node = tuple[str, dict[str, Any]]
 
 
@@ -143,6 +143,9 @@ BOTH = {"name": "A", "value": "x", "valueFrom": {"env": "A"}}
         spec(port=0), spec(port=65535), spec(group="Team"), spec(isolation=None) | {"spec": {}},
         spec(source={}), spec(source={"pypi": "x", "npm": "y"}), spec(source={"command": []}),
         spec(source={"url": "ftp://x"}), spec(source={"url": "https://x/mcp?a=b"}),
+        spec(healthCheck={}), spec(healthCheck={"tool": "whoami", "arguments": {"a": [{"b": 1}]}}),
+        spec(healthCheck={"timeoutSeconds": 0.05}), spec(healthCheck={"timeoutSeconds": 0}),
+        spec(healthCheck={"intervalSeconds": 0}), spec(healthCheck={"failureThreshold": "3"}),
         spec() | {"metadata": {"name": "A"}}, spec() | {"metadata": {"name": "a" * 41}},
         spec() | {"metadata": {"name": "a.b"}}, spec() | {"status": {"phase": "Odd"}},
     ],

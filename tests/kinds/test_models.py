@@ -15,6 +15,7 @@ from mooring.kinds.secret import Secret
 from mooring.kinds.server import (
     EnvSource,
     EnvVar,
+    HealthCheck,
     InstanceStatus,
     MCPServer,
     Resolved,
@@ -119,6 +120,7 @@ def test_objects_do_not_change() -> None:
         lambda: ServerSpec(
             source=Source(pypi="x"), env=(EnvVar(name="A", value="1"), EnvVar(name="A", value="2"))
         ),
+        lambda: HealthCheck(arguments={"a": 1}),
         lambda: MCPServer(
             metadata=ObjectMeta(name="a.b"), spec=ServerSpec(source=Source(pypi="x"))
         ),
@@ -137,6 +139,12 @@ def test_objects_do_not_change() -> None:
 def test_what_breaks_a_rule_cannot_be_made(make: Any) -> None:
     with pytest.raises(ValidationError):
         make()
+
+
+def test_an_instance_is_probed_as_if_nothing_was_said() -> None:
+    check = ServerSpec(source=Source(pypi="x")).health_check
+    assert (check.tool, check.arguments, check.failure_threshold) == (None, {}, 3)
+    assert (check.interval_seconds, check.timeout_seconds) == (30, 10)
 
 
 def test_a_secret_gives_its_values_and_hides_them() -> None:

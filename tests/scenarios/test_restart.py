@@ -19,10 +19,12 @@ def test_what_runs_is_adopted_and_not_bothered(run: Run) -> None:
         before = await stage.find("time")
         actions, asked = len(stage.runtime.performed), len(stage.greetings.asked)
         async with stage.at_work():
+            await stage.settle()
+            assert len(stage.greetings.asked) == asked
             await stage.wait(120, step=5)
             assert await stage.find("time") == before
             assert len(stage.runtime.performed) == actions
-            assert len(stage.greetings.asked) == asked
+            assert len(stage.greetings.asked) == asked + 3  # each once, to probe it
 
     run(story())
 

@@ -360,3 +360,89 @@ def test_closing_never_fails(run: Any) -> None:
             await mine.close()
 
     run(story())
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (404, failure(None, -32600, "Session not found")),
+        (404, b""),
+        (400, failure(None, -32000, "Bad Request: No valid session ID provided")),
+    ],
+)
+def test_a_session_that_the_server_has_forgotten_is_told_apart(
+    run: Any, status: int, body: bytes
+) -> None:
+    async def answer(exchange: Exchange, told: dict[str, Any]) -> None:
+        if told["method"] == "tools/list":
+            respond(exchange, body, status)
+        else:
+            exchange.respond(202)
+
+    async def story() -> None:
+        async with client(answer) as (mine, standin):
+            await mine.handshake(SECONDS, "session")
+            with pytest.raises(NotFound) as caught:
+                await mine.list_tools(SECONDS)
+            assert caught.value.reason == "SessionLost"
+            await mine.handshake(SECONDS, "session")
+            assert standin.opened == 2
+            assert len(standin.sessions) == (2 if status == 404 else 1)
+
+    run(story())
+
+
+def test_without_a_session_not_found_is_what_it_says(run: Any) -> None:
+    async def answer(exchange: Exchange, told: dict[str, Any]) -> None:
+        respond(exchange, failure(told["id"], -32600, "nothing here"), 404)
+
+    async def story() -> None:
+        async with client(answer) as (mine, _):
+            with pytest.raises(NotFound, match="nothing here"):
+                await mine.list_tools(SECONDS)
+
+    run(story())
+
+
+def test_what_was_not_answered_in_time_is_taken_back(run: Any) -> None:
+    taken_back = asyncio.Event()
+
+    async def answer(exchange: Exchange, told: dict[str, Any]) -> None:
+        if told["method"] == "tools/call":
+            await asyncio.wait_for(taken_back.wait(), SECONDS)
+            exchange.abort()
+            return
+        if told["method"] == "notifications/cancelled":
+            assert told["params"]["requestId"] == 2
+            taken_back.set()
+        exchange.respond(202)
+
+    async def story() -> None:
+        async with client(answer) as (mine, _):
+            await mine.handshake(SECONDS, "session")
+            with pytest.raises(Unavailable, match=r"timed out after 0\.05 s"):
+                await mine.call_tool("slow", {}, 0.05)
+            assert taken_back.is_set()
+
+    run(story())
+
+
+def test_a_server_can_be_asked_whether_it_is_there(run: Any) -> None:
+    async def answer(exchange: Exchange, told: dict[str, Any]) -> None:
+        if "id" not in told:
+            exchange.respond(202)
+        elif told["method"] == "server/discover":
+            respond(exchange, result(told["id"], supportedVersions=["2026-07-28"]))
+        else:
+            respond(exchange, result(told["id"]))
+
+    async def story() -> None:
+        async with client(answer) as (mine, standin):
+            await mine.handshake(SECONDS, "session")
+            await mine.ping(SECONDS)
+            assert methods(standin)[-1] == "ping"
+            await mine.handshake(SECONDS)
+            await mine.ping(SECONDS)
+            assert methods(standin)[-2:] == ["server/discover", "server/discover"]
+
+    run(story())

@@ -1,7 +1,7 @@
 """The loop: what happened leads to a look at the object that it happened to.
 
 Four kinds of news fill one queue: changed objects (a server; a secret, for the servers that
-use it; a server, for its group), changed instances, finished handshakes, and time. Once a
+use it; a server, for its group), changed instances, changed beliefs, and time. Once a
 minute everything is looked at whatever happened. Objects are looked at side by side, so that
 a slow one delays no other.
 """
@@ -15,7 +15,7 @@ from mooring import telemetry
 from mooring.clock import Clock
 from mooring.controllers.follow import Listener, follow
 from mooring.controllers.groups import GroupReconciler
-from mooring.controllers.handshakes import Handshake, Handshakes
+from mooring.controllers.prober import Prober
 from mooring.controllers.queue import Queue
 from mooring.controllers.recorder import Recorder
 from mooring.controllers.servers import ServerReconciler, Surroundings
@@ -44,13 +44,13 @@ class Controllers:
         store: ObjectStore,
         runtime: Runtime,
         clock: Clock,
-        greet: Handshake,
+        prober: Prober,
         around: Surroundings,
     ) -> None:
         self._store = store
         self._runtime = runtime
         self._clock = clock
-        self._greet = greet
+        self._prober = prober
         self._around = around
         self._recorder = Recorder(store, clock)
         self._servers: dict[Ref, MCPServer] = {}
@@ -64,9 +64,9 @@ class Controllers:
         """Works until it is cancelled; then writes the events that are not written yet."""
         async with asyncio.TaskGroup() as tasks:
             queue = self._queue = Queue(self._clock, tasks)
-            handshakes = Handshakes(self._greet, self._clock, tasks, queue.add)
+            self._prober.begin(tasks, queue.add)
             servers = ServerReconciler(
-                self._store, self._runtime, self._clock, handshakes, self._recorder, self._around
+                self._store, self._runtime, self._clock, self._prober, self._recorder, self._around
             )
             groups = GroupReconciler(self._store, lambda: self._servers.values())
             worker = _Worker(queue, servers, groups, self._around.chance, tasks)

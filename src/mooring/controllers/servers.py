@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from mooring.clock import Clock
-from mooring.controllers.handshakes import Handshakes
+from mooring.controllers.prober import Prober
 from mooring.controllers.recorder import Recorder
 from mooring.controllers.secrets import SecretReader
 from mooring.core.actions import Stop
@@ -60,7 +60,7 @@ class ServerReconciler:
         store: ObjectStore,
         runtime: Runtime,
         clock: Clock,
-        handshakes: Handshakes,
+        prober: Prober,
         recorder: Recorder,
         around: Surroundings,
     ) -> None:
@@ -68,7 +68,7 @@ class ServerReconciler:
         self._store = store
         self._runtime = runtime
         self._clock = clock
-        self._handshakes = handshakes
+        self._prober = prober
         self._recorder = recorder
         self._around = around
 
@@ -102,7 +102,7 @@ class ServerReconciler:
         return World(
             observed=observed,
             target=target,
-            beliefs=self._handshakes.look(server, observed),
+            beliefs=self._prober.look(server, observed),
             loads=self._around.loads(),
             earlier=await self._earlier(server, target.checksum),
             base=self._around.base,
@@ -156,12 +156,12 @@ class ServerReconciler:
         """Lets a deleted object go."""
         rest = tuple(name for name in server.metadata.finalizers if name != FINALIZER)
         meta = server.metadata.model_copy(update={"finalizers": rest})
-        self._handshakes.forget(server.ref)
+        self._prober.forget(server.ref)
         await self._store.put(server.model_copy(update={"metadata": meta}))
 
     async def _abandon(self, ref: Ref) -> None:
         """Ends the instances of a server that nobody knows any more."""
-        self._handshakes.forget(ref)
+        self._prober.forget(ref)
         for seen in await self._runtime.observe(ref):
             if seen.state != "stopping":
                 await self._runtime.perform(Stop(ref, seen.name, seen.uid, "its server is gone"))

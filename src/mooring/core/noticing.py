@@ -3,12 +3,14 @@
 Pure bookkeeping of facts: an instance appeared under a new uid, is being installed, answered,
 failed, exited or is gone. Nothing is started here.
 
-An attempt lasts until the handshake. What fails before it is an attempt that failed, and is
-tried again after half a minute; what exits after it is a crash, and is restarted at once.
+An attempt lasts until the handshake or, where the health check names a tool, until that tool
+succeeds. What fails before is an attempt that failed, and is tried again after half a minute;
+what exits after it is a crash, and is restarted at once.
 An instance that is simply gone (the machine was restarted, the keeper was stopped) is neither:
 it is started again as if nothing had been.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,7 +21,7 @@ from mooring.core.rows import LIVE, UPCOMING, WAITING, enter
 from mooring.core.sentence import ending
 from mooring.core.workload import Ended, Observed
 from mooring.core.world import Belief
-from mooring.kinds.server import InstanceStatus
+from mooring.kinds.server import Health, InstanceStatus
 
 STEADY = timedelta(minutes=10)
 """So long ready, and earlier crashes are forgotten."""
@@ -28,6 +30,14 @@ LOOPING = 3
 """Early crashes that make a loop."""
 LOST = timedelta(seconds=5)
 """An instance that keeps getting lost is started no more often than this."""
+
+_TOLD: Mapping[Health, tuple[str, str, bool]] = {
+    "healthy": ("Healthy", "healthy again", False),
+    "degraded": ("Degraded", "degraded", True),
+    "unhealthy": ("Unhealthy", "unhealthy", True),
+    "unauthenticated": ("Unauthenticated", "requires authentication", False),
+}
+"""What is told of a belief: reason, words, and whether it is a warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +112,9 @@ def _adopted(row: InstanceStatus, seen: Observed, now: datetime) -> InstanceStat
             "state": "Starting",
             "since": now,
             "health": "unknown",
+            "health_since": now,
+            "failed_probes": 0,
+            "safe_tools": (),
             "reason": "",
             "message": "",
             "restarts": row.restarts + again,
@@ -131,8 +144,8 @@ def _lost(row: InstanceStatus, now: datetime) -> Noticed:
 def _stopping(row: InstanceStatus, belief: Belief | None, moment: Moment) -> Noticed:
     if row.state not in LIVE:
         return Noticed(row)
-    if belief is not None and not belief.shaken:
-        return failed(row, "HandshakeFailed", belief.message, moment.now)
+    if belief is not None and belief.settled and not belief.shaken:
+        return failed(row, _failure(belief), belief.message, moment.now)
     message = "its predecessor is ending"
     return Noticed(enter(row, "Pending", moment.now, address="", health="unknown", message=message))
 
@@ -150,35 +163,64 @@ def _running(
         return Noticed(row, stop=True)
     if belief is None and row.state == "Ready":
         return Noticed(row.model_copy(update={"address": seen.address}))
-    if belief is None:
-        return _starting(row, seen, moment.now, fresh)
+    if belief is None or not belief.settled:
+        return _starting(row, seen, belief, moment.now, fresh)
     if belief.shaken:
         return _ready(row, seen, belief, moment.now)
-    outcome = failed(row, "HandshakeFailed", belief.message, moment.now)
+    outcome = failed(row, _failure(belief), belief.message, moment.now)
     return Noticed(outcome.row, outcome.happenings, stop=True)
 
 
-def _starting(row: InstanceStatus, seen: Observed, now: datetime, fresh: bool) -> Noticed:
+def _failure(belief: Belief) -> str:
+    """Why an instance that was never ready has failed."""
+    return "ProbeFailed" if belief.failures else "HandshakeFailed"
+
+
+def _starting(
+    row: InstanceStatus, seen: Observed, belief: Belief | None, now: datetime, fresh: bool
+) -> Noticed:
     begins = fresh or row.state != "Starting"
-    found = enter(row, "Starting", now, address=seen.address, message="")
-    return Noticed(found, (Happening("Starting", f"{row.name}: starting"),) if begins else ())
+    found = enter(row, "Starting", now, address=seen.address)
+    if belief is not None:
+        found = _believed(found, belief, now)
+    elif begins:
+        found = found.model_copy(update={"message": ""})
+    told = [Happening("Starting", f"{row.name}: starting")] if begins else []
+    return Noticed(found, (*told, *_changed(row, found)))
 
 
 def _ready(row: InstanceStatus, seen: Observed, belief: Belief, now: datetime) -> Noticed:
-    found = enter(
+    begins = row.state != "Ready"
+    found = _believed(enter(row, "Ready", now, address=seen.address), belief, now)
+    found = found.model_copy(update={"reason": "", "attempt_count": 0, "next_retry_at": None})
+    if begins:
+        return Noticed(found, (Happening("Ready", f"{row.name}: ready"),))
+    return Noticed(found, _changed(row, found))
+
+
+def _believed(row: InstanceStatus, belief: Belief, now: datetime) -> InstanceStatus:
+    """The row with what is believed of its instance."""
+    return enter(
         row,
-        "Ready",
+        row.state,
         now,
-        address=seen.address,
         health=belief.health,
         era=belief.era or row.era,
-        reason="",
         message=printable(belief.message),
-        attempt_count=0,
-        next_retry_at=None,
+        failed_probes=belief.failures,
+        safe_tools=belief.safe_tools,
     )
-    begins = row.state != "Ready"
-    return Noticed(found, (Happening("Ready", f"{row.name}: ready"),) if begins else ())
+
+
+def _changed(before: InstanceStatus, after: InstanceStatus) -> tuple[Happening, ...]:
+    """What is to be told of a belief, where it or its reason has changed."""
+    if (before.health, before.message) == (after.health, after.message):
+        return ()
+    if after.health not in _TOLD:
+        return ()
+    reason, words, warning = _TOLD[after.health]
+    why = f": {after.message}" if after.message else ""
+    return (Happening(reason, f"{after.name}: {words}{why}", warning),)
 
 
 def _ended(row: InstanceStatus, seen: Observed, moment: Moment) -> Noticed:

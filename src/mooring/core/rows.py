@@ -18,8 +18,10 @@ WAITING: tuple[State, ...] = ("Pending", "Restarting", "CrashLoopBackOff")
 
 
 def enter(row: InstanceStatus, state: State, now: datetime, **changes: Any) -> InstanceStatus:
-    """The row in this state, since now or since it entered it."""
+    """The row in this state and health, since now or since it entered them."""
     since = row.since if row.state == state and row.since else now
+    if changes.get("health", row.health) != row.health:
+        changes["health_since"] = now
     return row.model_copy(update={"since": since, **changes, "state": state})
 
 

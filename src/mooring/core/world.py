@@ -15,10 +15,19 @@ class Belief:
     """What is believed of a running instance, since it was spoken to."""
 
     shaken: bool
-    """The handshake was completed: it is ready. False: it failed, and `message` says why."""
+    """It was ready at least once: it completed its handshake and, where one is named, its tool
+    succeeded."""
     era: Literal["", "session", "stateless"] = ""
     health: Health = "healthy"
     message: str = ""
+    """Why, in the words of whoever said it."""
+    failures: int = 0
+    """Probes that failed in a row, counted up to the threshold."""
+    settled: bool = True
+    """False: it was greeted, and its tool is still waited for. An instance that was never ready
+    and is settled has failed."""
+    safe_tools: tuple[str, ...] = ()
+    """Tools that may be called twice, as its own list says."""
 
 
 @dataclass(frozen=True, slots=True)

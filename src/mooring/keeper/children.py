@@ -66,12 +66,13 @@ class Children:
         if not link.over:
             self._ready.appendleft(link)
 
-    async def take(self) -> Link:
-        """One for a session: a spare, else a new one.
+    async def take(self, *, extra: bool = False) -> Link:
+        """One for a session: a spare, else a new one; `extra`: whatever the limit for sessions.
 
         Raises Unavailable "TooManyChildren" or "CannotStart".
         """
-        link = self.ready() or await self.spawn()
+        link = self.ready() or await self.spawn(extra=extra)
+        link.extra = extra
         if self._spares:
             self._tasks.create_task(self.refill())
         return link

@@ -17,7 +17,7 @@ from mooring.clock import Clock
 from mooring.core.bridging import failure
 from mooring.core.codes import INVALID_REQUEST, UNAVAILABLE
 from mooring.core.ids import plain, same
-from mooring.core.keeping import SlotSpec
+from mooring.core.keeping import PROBE, SlotSpec
 from mooring.keeper.children import Children
 from mooring.keeper.link import Link
 from mooring.keeper.resuming import Trails
@@ -121,6 +121,8 @@ class PerSessions:
         self._serve = serve
         self._idle = spec.idle_seconds
         self._sessions: dict[bytes, PerSession] = {}
+        self._probe: PerSession | None = None
+        """The daemon's own: one more than clients may have, never idle, and never two."""
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -130,10 +132,15 @@ class PerSessions:
 
     async def open(self, exchange: Exchange, envelope: Envelope) -> None:
         """Has a child answer an `initialize`. Raises Unavailable where there can be none."""
-        link = await self._children.take()
+        ours = exchange.request.header(PROBE[0]) is not None
+        if ours and self._probe is not None:
+            self.close(self._probe)
+        link = await self._children.take(extra=ours)
         now = self._clock.monotonic()
         session = PerSession(secrets.token_hex(16).encode(), link, now)
         self._sessions[session.id] = session
+        if ours:
+            self._probe = session
         link.on_end = lambda: self._lost(session)
         answer = Answer(exchange, envelope.id or b"", now, stateless=False)
         answer.headers = ((b"mcp-session-id", session.id),)
@@ -180,6 +187,8 @@ class PerSessions:
         """Ends a session and its child."""
         if self._sessions.pop(session.id, None) is None:
             return
+        if session is self._probe:
+            self._probe = None
         if session.stream is not None:
             session.stream.end()
         self._children.dismiss(session.link)
@@ -188,7 +197,8 @@ class PerSessions:
         """Ends sessions that nobody has used for long."""
         for session in list(self._sessions.values()):
             session.trails.sweep(now)
-            if now - session.seen > self._idle and not session.in_use:
+            idle = now - session.seen > self._idle and not session.in_use
+            if idle and session is not self._probe:
                 self.close(session)
 
     async def _ask(self, session: PerSession, answer: Answer, body: bytes) -> None:
@@ -202,5 +212,7 @@ class PerSessions:
     def _lost(self, session: PerSession) -> None:
         """The child has ended, and the session with it."""
         self._sessions.pop(session.id, None)
+        if session is self._probe:
+            self._probe = None
         if session.stream is not None:
             session.stream.end()

@@ -14,7 +14,8 @@ refused. `moor apply` and `kubectl apply` take the same documents.
 """
 _TABLE = "| field | type | default | limits | what it says |\n|---|---|---|---|---|"
 
-_WORDS = {"string": "text", "integer": "number", "boolean": "switch", "object": "objects"}
+_WORDS = {"string": "text", "integer": "number", "number": "number", "boolean": "switch",
+          "object": "objects"}  # fmt: skip
 
 
 def reference() -> str:

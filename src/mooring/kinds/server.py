@@ -144,6 +144,29 @@ class ServerAuth(RuledPart):
                 yield ("forward", at), f"{lower} is never forwarded"
 
 
+class HealthCheck(RuledPart):
+    """How an instance is probed: by listing its tools, or by calling one."""
+
+    tool: str | None = Field(default=None, min_length=1)
+    """A tool that has to succeed before the instance is ready, and as long as it is; without one
+    it is enough that the instance lists its tools."""
+    arguments: Mapping[str, Any] = Field(default_factory=dict)
+    """What the tool is called with."""
+    interval_seconds: int = Field(default=30, ge=1, le=86400)
+    """From one probe to the next."""
+    timeout_seconds: float = Field(default=10, ge=0.01, le=3600)
+    """How long an answer may take."""
+    failure_threshold: int = Field(default=3, ge=1, le=100)
+    """So many failures in a row make an instance unhealthy; fewer make it degraded."""
+
+    @classmethod
+    def broken_rules(cls, given: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
+        """Those of every piece, and: arguments are those of a tool."""
+        yield from super().broken_rules(given)
+        if given.get("arguments") and given.get("tool") is None:
+            yield ("arguments",), "are for a tool; name it in tool, or remove them"
+
+
 class ServerSpec(RuledPart):
     """What is wanted."""
 
@@ -182,6 +205,8 @@ class ServerSpec(RuledPart):
     retry: Retry = "read-only"
     """Which tools may be called a second time where it is not known whether the first call ran:
     those that the server itself calls read-only, also those that it calls idempotent, or none."""
+    health_check: HealthCheck = HealthCheck()
+    """How its instances are probed; changing it restarts nothing."""
     group: Name | None = None
     """The MCPGroup that it belongs to."""
     stateful: bool = True
@@ -225,6 +250,12 @@ class InstanceStatus(Part):
     """How far it has come."""
     health: Health = "unknown"
     """What is believed of it while it runs."""
+    health_since: datetime | None = None
+    """Since when that is believed."""
+    failed_probes: int = 0
+    """Probes that failed in a row, counted up to the threshold."""
+    safe_tools: tuple[str, ...] = ()
+    """Its tools that may be called twice, sorted; as its own list of tools says."""
     reason: str = ""
     """Why it is not ready, as a CamelCase word: `HandshakeFailed`, `CannotInstall`."""
     message: str = ""

@@ -65,6 +65,9 @@ def _field(part: type[Part], name: str, schema: Schema, defaults: bool) -> Schem
         made["additionalProperties"] = structural(below, defaults)
     elif schema["type"] == "object" and below:
         made = {**structural(below, defaults), **made}
+        if "default" in made:
+            given = made["default"].items()
+            made["default"] = {key: value for key, value in given if value is not None}
     elif schema["type"] == "object":
         by_key = schema.get("patternProperties") or {"": schema["additionalProperties"]}
         values = next(iter(by_key.values()))

@@ -25,6 +25,7 @@ from mooring.api.app import make_app
 from mooring.api.serving import serve as serve_api
 from mooring.clock import Clock, SystemClock
 from mooring.controllers.loop import Controllers
+from mooring.controllers.prober import Prober
 from mooring.controllers.servers import Surroundings
 from mooring.core.authorities import authorities
 from mooring.core.keeping import KeeperState
@@ -36,7 +37,7 @@ from mooring.programs.answering import Answering, Ending, Within, either, listed
 from mooring.programs.door import Door, opened
 from mooring.programs.ending import end_keeper
 from mooring.programs.places import Lock, Places, of, prepare
-from mooring.programs.questions import Questions, greet
+from mooring.programs.questions import Questions, connect
 from mooring.programs.secrets import outer_secrets
 from mooring.programs.settings import Settings
 from mooring.programs.workers import Workers
@@ -185,6 +186,7 @@ class _Daemon:
         self._door = front.door
         self._reports = Reports() if settings.worker_count > 1 else None
         door = front.door.url if front.door else ""
+        self._prober = Prober(partial(connect, pool), clock, random.random)
         questions = Questions(pool, LogReader(places.logs, clock), front.base, door)
         self._api = make_app(store, questions, clock, self._reports)
 
@@ -232,9 +234,7 @@ class _Daemon:
             self._base, answering.loads, random.random, dict(os.environ), runtime.sources,
             secrets.stores, secrets.pepper,
         )  # fmt: skip
-        controllers = Controllers(
-            self._store, runtime, self._clock, partial(greet, self._pool), around
-        )
+        controllers = Controllers(self._store, runtime, self._clock, self._prober, around)
         async with asyncio.TaskGroup() as tasks:
             work = [
                 tasks.create_task(processes.run(), name="processes"),

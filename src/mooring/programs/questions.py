@@ -1,7 +1,7 @@
 """What the API and the controllers ask of servers, asked the way a client would.
 
 Tools and calls go through the gateway's own endpoint, so that what works here works for
-clients. A handshake goes to one instance, at the address that traffic takes.
+clients. A probe goes to one instance, at the address that traffic takes.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -9,24 +9,25 @@ from typing import Any
 
 from mooring.api.reach import LogQuery
 from mooring.core.address import parse
+from mooring.core.keeping import PROBE
 from mooring.core.table import paths_of
 from mooring.kinds.ref import Ref
 from mooring.kinds.server import MCPServer
 from mooring.runtimes.logs import LogReader, Part
 from mooring.transports.http_upstream import Pool
-from mooring.transports.mcp_client import Handshake, McpClient
+from mooring.transports.mcp_client import McpClient
 
 LIST_SECONDS = 30.0
 CALL_SECONDS = 300.0
 
 
-async def greet(pool: Pool, address: str, server: MCPServer, seconds: float) -> Handshake:
-    """Asks one instance who it is, and leaves no session behind."""
-    client = McpClient(pool, parse(address))
-    try:
-        return await client.handshake(seconds, server.spec.eras)
-    finally:
-        await client.close()
+def connect(pool: Pool, address: str, server: MCPServer) -> McpClient:
+    """A contact to one instance of a server, at the address that traffic takes.
+
+    What the keeper holds is told which session is ours, so that it takes no client's place.
+    """
+    place = parse(address)
+    return McpClient(pool, place, (PROBE,) if place.socket else ())
 
 
 class Questions:

@@ -6,16 +6,18 @@ do: `at_work` twice is a restart of Mooring.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from mooring.clock import Clock
 from mooring.controllers.loop import Controllers
+from mooring.controllers.prober import Prober
 from mooring.controllers.servers import Surroundings
 from mooring.core.load import Load
 from mooring.core.ports import SecretStore
-from mooring.errors import Invalid, Unavailable
+from mooring.errors import Denied, Invalid, NotFound, Unavailable
 from mooring.kinds.base import Object, ObjectMeta
 from mooring.kinds.event import Event
 from mooring.kinds.ref import Ref
@@ -36,33 +38,102 @@ class Greeting:
 
     era: Literal["session", "stateless"] = "session"
     needs_login: bool = False
+    capabilities: Mapping[str, Any] = field(default_factory=lambda: {"tools": {}})
 
 
 class Greetings:
-    """What servers answer to a handshake, by name; a healthy greeting, unless told otherwise."""
+    """What servers answer, by name; all is well, unless told otherwise."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
         self.answers: dict[str, Greeting] = {}
         self.refusing: set[str] = set()
         """They refuse connections."""
         self.rejecting: dict[str, str] = {}
-        """They answer with an error, in these words."""
+        """They answer a handshake with an error, in these words."""
         self.silent: set[str] = set()
-        """They never answer."""
+        """They never answer a handshake."""
+        self.tools: dict[str, Sequence[Mapping[str, Any]]] = {}
+        """What they list."""
+        self.results: dict[str, Mapping[str, Any]] = {}
+        """What their tools answer."""
+        self.failing: dict[str, Exception] = {}
+        """What comes of every question after the handshake."""
+        self.hanging: set[str] = set()
+        """They answer nothing after the handshake."""
         self.asked: list[str] = []
         """Every address that was greeted, in order."""
+        self.probed: list[str] = []
+        """Every question after a handshake, in order: `time-0 tools/list`."""
+        self.sessions: set[str] = set()
+        """Sessions that are open."""
+        self.forgotten: set[str] = set()
+        """Addresses that know none of their sessions any more, until they are greeted again."""
 
-    async def greet(self, address: str, server: MCPServer, seconds: float) -> Greeting:
-        """A handshake, as the controllers are given it."""
-        name = server.metadata.name
-        self.asked.append(address)
-        if name in self.silent:
-            await asyncio.get_running_loop().create_future()
-        if name in self.refusing:
+    def connect(self, address: str, server: MCPServer) -> "Talk":
+        """A contact, as the controllers are given it."""
+        return Talk(self, address, server.metadata.name)
+
+
+class Talk:
+    """Passes the contract of `mooring.controllers.contact.Contact`."""
+
+    def __init__(self, greetings: Greetings, address: str, name: str) -> None:
+        self._greetings = greetings
+        self._address = address
+        self._name = name
+        self._session = ""
+
+    async def handshake(self, seconds: float, eras: str) -> Greeting:
+        known = self._greetings
+        await self.close()
+        known.asked.append(self._address)
+        if self._name in known.silent:
+            await self._wait_in_vain(seconds)
+        if self._name in known.refusing:
             raise Unavailable("UpstreamRefused", "connection refused")
-        if name in self.rejecting:
-            raise Invalid("BadRequest", self.rejecting[name])
-        return self.answers.get(name, Greeting())
+        if self._name in known.rejecting:
+            raise Invalid("BadRequest", known.rejecting[self._name])
+        answer = known.answers.get(self._name, Greeting())
+        if answer.era == "session" and not answer.needs_login:
+            self._session = f"{self._address} {len(known.asked)}"
+            known.sessions.add(self._session)
+            known.forgotten.discard(self._address)
+        return answer
+
+    async def list_tools(self, seconds: float) -> Sequence[Mapping[str, Any]]:
+        await self._answer("tools/list", seconds)
+        return self._greetings.tools.get(self._name, ())
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], seconds: float
+    ) -> Mapping[str, Any]:
+        await self._answer(f"tools/call {name} {arguments}", seconds)
+        return self._greetings.results.get(self._name, {"content": []})
+
+    async def ping(self, seconds: float) -> None:
+        await self._answer("ping", seconds)
+
+    async def close(self) -> None:
+        self._greetings.sessions.discard(self._session)
+        self._session = ""
+
+    async def _answer(self, question: str, seconds: float) -> None:
+        known = self._greetings
+        known.probed.append(f"{self._address.split('/')[2]} {question}")
+        if self._name in known.hanging:
+            await self._wait_in_vain(seconds)
+        if self._name in known.failing:
+            raise known.failing[self._name]
+        if known.answers.get(self._name, Greeting()).needs_login:
+            raise Denied("LoginNeeded", "who are you?")
+        if self._address in known.forgotten:
+            await self.close()
+            raise NotFound("SessionLost", "the server has forgotten the session")
+
+    async def _wait_in_vain(self, seconds: float) -> None:
+        await self._greetings.clock.sleep(seconds)
+        raise Unavailable("UpstreamTimeout", f"timed out after {seconds:g} s")
 
 
 class Stage:
@@ -72,7 +143,7 @@ class Stage:
         self.clock = FakeClock()
         self.store = MemoryStore(self.clock)
         self.runtime = FakeRuntime(self.clock)
-        self.greetings = Greetings()
+        self.greetings = Greetings(self.clock)
         self.loads: dict[str, Load] = {}
         self.own: dict[str, str] = {}
         self.secrets: dict[str, SecretStore] = {}
@@ -89,9 +160,8 @@ class Stage:
             own=self.own,
             secrets=self.secrets,
         )
-        self._controllers = Controllers(
-            self.store, self.runtime, self.clock, self.greetings.greet, around
-        )
+        self.prober = Prober(self.greetings.connect, self.clock, lambda: 0.5)
+        self._controllers = Controllers(self.store, self.runtime, self.clock, self.prober, around)
         async with asyncio.TaskGroup() as tasks:
             work = tasks.create_task(self._controllers.run())
             await self.settle()

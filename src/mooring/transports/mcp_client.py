@@ -19,6 +19,7 @@ from mooring.core.bridging import failure, knows_stateless
 from mooring.core.codes import HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND
 from mooring.core.era import STATELESS, Era
 from mooring.core.headers import BOTH, SESSION_ID, Headers, media_type
+from mooring.core.loss import suspicious
 from mooring.core.mirroring import parameters, standard
 from mooring.errors import Denied, Invalid, MooringError, NotFound, Unavailable
 from mooring.kinds.server import Eras
@@ -30,7 +31,8 @@ ANSWER_LIMIT = 64 * 1024 * 1024
 """Bytes of one answer."""
 PAGES = 1000
 """Of one list."""
-CLOSE_SECONDS = 5.0
+CLOSE_SECONDS = 2.0
+TAKE_BACK_SECONDS = 0.5
 
 _TYPE = (b"content-type", b"application/json")
 _CLIENT = {"name": "mooring", "version": version("mooring")}
@@ -62,6 +64,8 @@ class _Said:
     words: str = ""
     challenge: bool = False
     session: bytes | None = None
+    lost: bool = False
+    """It may mean that the session is forgotten."""
 
 
 class McpClient:
@@ -75,13 +79,18 @@ class McpClient:
         self._era: Literal["session", "stateless"] = "session"
         self._version = ""
         self._session: bytes | None = None
+        self._open: int | None = None
+        """The request that is not answered yet."""
 
     async def handshake(self, seconds: float, eras: Eras = "auto") -> Handshake:
         """Finds out which era the server speaks, and opens a session where it has them.
 
+        A session that was open before is ended first.
+
         Raises Unavailable: "UpstreamRefused", "UpstreamReset", "UpstreamTimeout" where that says
         nothing about the server; "UpstreamError", "UpstreamUnreadable" with its own words.
         """
+        await self.close()
         async with _within(seconds):
             if eras != "session":
                 found = await self._discover(seconds, certain=eras == "stateless")
@@ -90,13 +99,13 @@ class McpClient:
             return await self._initialize(seconds)
 
     async def list_tools(self, seconds: float) -> list[Message]:
-        """All tools, of all pages."""
+        """All tools, of all pages. Raises NotFound "SessionLost", or as `call_tool` does."""
         tools: list[Message] = []
         cursor: Any = None
-        async with _within(seconds):
+        async with self._patience(seconds):
             for _ in range(PAGES):
                 params = {} if cursor is None else {"cursor": cursor}
-                page = _result(await self._ask("tools/list", params, seconds))
+                page = self._result(await self._ask("tools/list", params, seconds))
                 tools += page.get("tools") or ()
                 cursor = page.get("nextCursor")
                 if cursor is None:
@@ -107,17 +116,24 @@ class McpClient:
         """The result of a call, as the server gave it; `isError` is the caller's to look at.
 
         Raises Invalid "UpstreamRejected" or Unavailable "UpstreamError" for a JSON-RPC error,
-        with the server's message verbatim.
+        with the server's message verbatim; NotFound "SessionLost" where the server has forgotten
+        the session.
         """
         params = {"name": name, "arguments": arguments}
-        async with _within(seconds):
+        async with self._patience(seconds):
             said = await self._ask("tools/call", params, seconds)
             if _code(said) == HEADER_MISMATCH:  # nothing ran: it wants arguments in headers
                 tools = await self.list_tools(seconds)
                 schema = next((t.get("inputSchema") for t in tools if t.get("name") == name), None)
                 extra = parameters(schema, arguments)
                 said = await self._ask("tools/call", params, seconds, extra)
-            return _result(said)
+            return self._result(said)
+
+    async def ping(self, seconds: float) -> None:
+        """Asks whether it is there; stateless servers have no ping. Raises as `call_tool` does."""
+        method = "ping" if self._era == "session" else "server/discover"
+        async with self._patience(seconds):
+            self._result(await self._ask(method, {}, seconds))
 
     async def close(self) -> None:
         """Ends the session, if there is one; what the server makes of it does not matter."""
@@ -129,6 +145,32 @@ class McpClient:
         except MooringError:
             pass
         self._session = None
+
+    @asynccontextmanager
+    async def _patience(self, seconds: float) -> AsyncIterator[None]:
+        """So long, and then the server is told that nobody waits any more."""
+        try:
+            async with _within(seconds):
+                yield
+        except Unavailable as error:
+            if error.reason == "UpstreamTimeout":
+                await self._take_back()
+            raise
+        finally:
+            self._open = None
+
+    async def _take_back(self) -> None:
+        """Cancels the request that was not answered in time, where it is of a session."""
+        if self._open is None or self._era != "session":
+            return
+        params = {"requestId": self._open, "reason": "timed out"}
+        note = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}
+        try:
+            async with asyncio.timeout(TAKE_BACK_SECONDS):
+                reply = await self._send("POST", json.dumps(note).encode(), TAKE_BACK_SECONDS)
+                reply.abort()
+        except (TimeoutError, MooringError):
+            return
 
     async def _discover(self, seconds: float, *, certain: bool) -> Handshake | None:
         """None where the server speaks of sessions only."""
@@ -174,11 +216,14 @@ class McpClient:
             params = params | {"_meta": meta}
             extra = (*standard(method, params), *extra)
         asked = {"jsonrpc": "2.0", "id": id, "method": method, "params": params}
+        self._open = id
         reply = await self._send("POST", json.dumps(asked).encode(), seconds, extra)
         try:
-            return await self._answer(reply, id, seconds)
+            said = await self._answer(reply, id, seconds)
         finally:
             reply.abort()
+        self._open = None
+        return said
 
     async def _send(self, method: str, body: bytes, seconds: float, extra: Headers = ()) -> Reply:
         headers: Headers = (BOTH, _TYPE, *self._headers, *extra)
@@ -195,15 +240,26 @@ class McpClient:
         status = reply.status
         denied = status == 401 or (status == 403 and reply.header(b"www-authenticate") is not None)
         message: Message | None = None
+        lost = False
         words = f"it answered with HTTP {status} ({kind.decode('latin-1') or 'no content type'})"
         if kind == b"text/event-stream":
             message = await self._follow(reply, id, seconds)
         elif kind == b"application/json":
-            message = _parsed(await reply.read(ANSWER_LIMIT, seconds))
+            body = await reply.read(ANSWER_LIMIT, seconds)
+            message, lost = _parsed(body), suspicious(status, body)
         elif 300 <= status < 400:
             where = (reply.header(b"location") or b"").decode("latin-1")
             words = f"it redirects (HTTP {status}) to {where}; redirects are not followed"
-        return _Said(status, message, words, denied, reply.header(SESSION_ID))
+        lost = self._session is not None and (lost or status == 404)
+        return _Said(status, message, words, denied, reply.header(SESSION_ID), lost)
+
+    def _result(self, said: _Said) -> Message:
+        """As `_result` does, in a session: NotFound "SessionLost" where that is forgotten."""
+        if said.lost and _code(said) != METHOD_NOT_FOUND:
+            if said.status == 404:  # else it may be there, and is ended before the next one
+                self._session = None
+            raise NotFound("SessionLost", "the server has forgotten the session")
+        return _result(said)
 
     async def _follow(self, reply: Reply, id: int, seconds: float) -> Message:
         """The response in a stream; what else the server says is refused or not of interest."""

@@ -1,0 +1,82 @@
+"""Who looks after which instance: beliefs about all of them, and the probes they come from.
+
+Every running instance that can be reached is looked after by itself, so that one that hangs
+delays no other. What is believed belongs to a uid: an instance that is gone is forgotten, and
+a new one begins as unknown.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+
+from mooring.clock import Clock
+from mooring.controllers.contact import Connect, Practice
+from mooring.controllers.patient import Patient
+from mooring.core.health import Probe, remembered
+from mooring.core.workload import Observed
+from mooring.core.world import Belief
+from mooring.errors import Conflict
+from mooring.kinds.ref import Ref
+from mooring.kinds.server import InstanceStatus, MCPServer
+
+LEFT_ALONE = ("Draining", "ERROR")
+"""States of a row whose instance is asked nothing any more."""
+
+
+class Prober:
+    """Beliefs about running instances, by uid."""
+
+    def __init__(self, connect: Connect, clock: Clock, chance: Callable[[], float]) -> None:
+        self._connect = connect
+        self._clock = clock
+        self._chance = chance
+        self._practice: Practice | None = None
+        self._patients: dict[Ref, dict[str, Patient]] = {}
+
+    def begin(self, tasks: asyncio.TaskGroup, changed: Callable[[Ref], None]) -> None:
+        """From now on probes are made, by these tasks; whoever is `changed` is told."""
+        self._patients = {}
+        self._practice = Practice(self._connect, self._clock, self._chance, tasks, changed)
+
+    def look(self, server: MCPServer, observed: Iterable[Observed]) -> Mapping[str, Belief]:
+        """What is believed of these instances; begins to look after those that are new."""
+        seen = {one.uid: one for one in observed}
+        rows = {row.uid: row for row in server.status.instances if row.uid}
+        patients = self._patients.setdefault(server.ref, {})
+        for uid in patients.keys() - seen.keys():
+            patients.pop(uid).leave()
+        for uid, one in sorted(seen.items()):
+            row = rows.get(uid)
+            able = one.state == "running" and one.address
+            if not able or (row is not None and row.state in LEFT_ALONE):
+                if uid in patients:
+                    patients[uid].leave()
+            elif uid in patients and not patients[uid].left:
+                patients[uid].renew(server)
+            else:
+                patients[uid] = self._admit(server, one, row)
+        found = {uid: patient.belief for uid, patient in patients.items()}
+        return {uid: belief for uid, belief in found.items() if belief is not None}
+
+    def forget(self, ref: Ref) -> None:
+        """Nothing of this server exists any more."""
+        for patient in self._patients.pop(ref, {}).values():
+            patient.leave()
+
+    async def probe(self, ref: Ref, name: str) -> Probe:
+        """Asks an instance now. Raises Conflict "NotRunning" where it does not run."""
+        for patient in self._patients.get(ref, {}).values():
+            if patient.name == name:
+                return await patient.probe()
+        raise Conflict("NotRunning", f"instance/{name} is not running")
+
+    def last(self, ref: Ref, uid: str) -> Probe | None:
+        """The last probe of an instance, since Mooring was started."""
+        patient = self._patients.get(ref, {}).get(uid)
+        return None if patient is None else patient.last
+
+    def _admit(self, server: MCPServer, seen: Observed, row: InstanceStatus | None) -> Patient:
+        assert self._practice is not None
+        known = remembered(row) if row is not None else None
+        patient = Patient(server, seen, self._practice, known)
+        patient.begin()
+        return patient
