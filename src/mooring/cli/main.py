@@ -30,6 +30,7 @@ COMMANDS = {
     "delete": "mooring.cli.delete:delete",
     "create": "mooring.cli.create:create",
     "wait": "mooring.cli.wait:wait",
+    "rollout": "mooring.cli.rollout:rollout",
     "kubeconfig": "mooring.cli.access:kubeconfig",
     "token": "mooring.cli.access:token",
     "completion": "mooring.cli.completion:completion",
