@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from support.wire import GET, POST, Wire, counting, echo, serving
 
+from mooring.transports.http_exchange import HeadWriter
 from mooring.transports.http_server import ClientGone, Exchange
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
@@ -359,3 +360,17 @@ def test_a_client_that_is_gone_before_we_know_does_no_harm(on_loop: Run) -> None
             assert await site.server.drain(5)
 
     on_loop(story())
+
+
+def test_a_head_is_written_once_for_the_same_headers_and_never_for_others() -> None:
+    writer = HeadWriter(frozenset({b"left"}))
+    for turn in range(3000):  # objects come and go, and so do their ids
+        headers = ((b"a", b"%d" % turn), (b"left", b"out"))
+        assert writer.write(b"one\r\n", headers) == b"one\r\na: %d\r\n" % turn
+        assert writer.write(b"two\r\n", headers) == b"two\r\na: %d\r\n" % turn
+    assert writer.write(b"one\r\n", headers) is writer.write(b"one\r\n", headers)
+    long = ((b"a", b"x" * 5000),)
+    assert writer.write(b"", long) is not writer.write(b"", long)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="line break"):
+            writer.write(b"", ((b"a", b"b\r\nc: d"),))

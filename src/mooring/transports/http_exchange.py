@@ -8,7 +8,6 @@ how its own answer is framed.
 import socket
 from collections.abc import Callable
 from enum import Enum
-from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, Protocol
 
@@ -22,6 +21,10 @@ _STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
 _WITHOUT_BODY: Final = (204, 304)
+_MANY: Final = 1024
+"""Heads that are remembered as they were written; past it all are forgotten."""
+_LONGEST: Final = 4096
+"""Bytes of one that is remembered."""
 _SMALL: Final = 64 * 1024
 """Bytes of a body up to which it is worth copying, to be sent together with its head."""
 
@@ -201,30 +204,52 @@ class Exchange:
         return encode_head(status, headers, self._channel.date + framing)
 
 
+class HeadWriter:
+    """Writes first lines and headers, and remembers what it wrote.
+
+    The same few heads go out again and again, as the same objects: comparing these costs less
+    than comparing what is in them.
+    """
+
+    __slots__ = ("_left_out", "_written")
+
+    def __init__(self, left_out: frozenset[bytes]) -> None:
+        """`left_out`: names of headers that are not written."""
+        self._left_out = left_out
+        self._written: dict[tuple[int, bytes], tuple[Headers, bytes]] = {}
+
+    def write(self, first: bytes, headers: Headers) -> bytes:
+        """The lines, without the empty one. ValueError for a line break in a header."""
+        key = (id(headers), first)
+        found = self._written.get(key)
+        if found is not None and found[0] is headers:
+            return found[1]
+        lines = self._lines(first, headers)
+        if len(lines) <= _LONGEST:
+            if len(self._written) >= _MANY:
+                self._written.clear()
+            self._written[key] = (headers, lines)  # keeps them, so that no others get their id
+        return lines
+
+    def _lines(self, first: bytes, headers: Headers) -> bytes:
+        parts = [first]
+        for name, value in headers:
+            if name not in self._left_out:
+                parts.append(b"%b: %b\r\n" % (name, value))
+        head = b"".join(parts)
+        lines = len(parts) - 1 + first.count(b"\n")
+        if head.count(b"\n") != lines or head.count(b"\r") != lines:
+            raise ValueError("a header holds a line break")
+        return head
+
+
+_write: Final = HeadWriter(_NOT_GIVEN).write
+
+
 def encode_head(status: int, headers: Headers, framing: bytes) -> bytes:
-    """The head of an answer; see `encode_lines`."""
-    line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
-    return encode_lines(line, headers, framing, _NOT_GIVEN)
-
-
-def encode_lines(
-    first: bytes, headers: Headers, framing: bytes, left_out: frozenset[bytes] = FRAMING
-) -> bytes:
-    """First line(s), headers but those left out, and `framing` as it is.
+    """The head of an answer: first line, headers but those left out, and `framing` as it is.
 
     Raises ValueError for a line break in a header.
     """
-    return b"%b%b\r\n" % (_lines(first, headers, left_out), framing)
-
-
-@lru_cache(maxsize=1024)  # the same few heads go out again and again
-def _lines(first: bytes, headers: Headers, left_out: frozenset[bytes]) -> bytes:
-    parts = [first]
-    for name, value in headers:
-        if name not in left_out:
-            parts.append(b"%b: %b\r\n" % (name, value))
-    head = b"".join(parts)
-    lines = len(parts) - 1 + first.count(b"\n")
-    if head.count(b"\n") != lines or head.count(b"\r") != lines:
-        raise ValueError("a header holds a line break")
-    return head
+    line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+    return b"%b%b\r\n" % (_write(line, headers), framing)

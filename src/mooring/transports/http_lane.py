@@ -11,13 +11,16 @@ from typing import Final
 from mooring.core.address import Address
 from mooring.errors import Unavailable
 from mooring.transports.http_asking import Head, UpstreamConnection
-from mooring.transports.http_exchange import FRAMING, encode_lines
+from mooring.transports.http_exchange import FRAMING, HeadWriter
 from mooring.transports.http_head import Headers
 from mooring.transports.http_reach import reach
 from mooring.transports.http_recall import Recall
 
 _OURS: Final = FRAMING | {b"accept-encoding", b"host"}
 """Headers that the lane gives."""
+_write: Final = HeadWriter(_OURS).write
+_PATHS: Final = 64
+"""Paths whose first lines are remembered; past it all are forgotten."""
 _EMPTY_BODIED: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS"})
 """Methods whose empty body is not worth a content-length (RFC 9110 section 8.6)."""
 
@@ -43,6 +46,7 @@ class Lane:
     __slots__ = (
         "_address",
         "_closed",
+        "_first",
         "_host",
         "_idle",
         "_limits",
@@ -69,6 +73,8 @@ class Lane:
         self._limits = limits
         self._tls = tls
         self._closed = False
+        self._first: dict[tuple[str, str], bytes] = {}
+        """First lines of requests, by method and path."""
         self._idle: list[UpstreamConnection] = []
         """The one that was used last is at the end."""
         self._waiting: deque[asyncio.Future[UpstreamConnection | None]] = deque()
@@ -81,13 +87,20 @@ class Lane:
 
     def request(self, method: str, path: str, headers: Headers, body: bytes) -> bytes:
         """A request to this address as bytes. ValueError for what would break out of its line."""
-        if not path.isascii() or not path.isprintable() or " " in path:
-            raise ValueError(f"not a path: {path!r}")
-        first = f"{method} {path}{self._host}".encode("ascii")
+        first = self._first.get((method, path)) or self._begin(method, path)
         framing = b"accept-encoding: identity\r\n"
         if body or method not in _EMPTY_BODIED:
             framing = b"accept-encoding: identity\r\ncontent-length: %d\r\n" % len(body)
-        return encode_lines(first, headers, framing, _OURS) + body
+        return b"%b%b\r\n%b" % (_write(first, headers), framing, body)
+
+    def _begin(self, method: str, path: str) -> bytes:
+        """The first lines of a request."""
+        if not path.isascii() or not path.isprintable() or " " in path:
+            raise ValueError(f"not a path: {path!r}")
+        if len(self._first) >= _PATHS:
+            self._first.clear()
+        first = self._first[method, path] = f"{method} {path}{self._host}".encode("ascii")
+        return first
 
     def take(self, *, repeatable: bool) -> UpstreamConnection | None:
         """An idle connection that will do, if there is one."""

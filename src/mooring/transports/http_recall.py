@@ -19,17 +19,29 @@ T = TypeVar("T")
 class Recall(Generic[T]):
     """What heads mean, by their bytes."""
 
-    __slots__ = ("_known",)
+    __slots__ = ("_head", "_known", "_length", "_meaning")
 
     def __init__(self) -> None:
         self._known: dict[bytes, tuple[T, int]] = {}
+        self._head = _END
+        """The one that was found last, since the next is mostly the same."""
+        self._length = -1
+        """Of its chunk."""
+        self._meaning: T | None = None
 
     def find(self, chunk: bytes) -> tuple[T, bytes] | None:
         """What the head means and the body, where the chunk is a known head with its body."""
+        head = self._head
+        if len(chunk) == self._length and chunk.startswith(head) and self._meaning is not None:
+            return self._meaning, chunk[len(head) :]
         end = chunk.find(_END) + 4
-        known = self._known.get(chunk[:end])
+        head = chunk[:end]
+        known = self._known.get(head)
         if known is None or len(chunk) - end != known[1]:
             return None
+        self._head = head
+        self._length = len(chunk)
+        self._meaning = known[0]
         return known[0], chunk[end:]
 
     def keep(self, chunk: bytes, meaning: T, length: int) -> None:
