@@ -62,6 +62,11 @@ FAMILIES: Mapping[str, Mapping[str, tuple[int, str]]] = MappingProxyType(
             "KeeperGone": (503, "The keeper does not answer."),
             "Loop": (508, "The request came through this Mooring before."),
             "NoReadyInstance": (503, "No instance of the server can take new work."),
+            "OutcomeUnknown": (
+                503,
+                "The server was lost with the request in hand; it may have run.",
+            ),
+            "RecoveryFailed": (503, "A session's instance is gone, and none could take it over."),
             "SessionStoreUnavailable": (503, "Records of sessions cannot be read or written now."),
             "StoreUnavailable": (503, "What is stored could not be read or written."),
             "TooManyConnections": (503, "As many connections are open as are allowed."),

@@ -60,7 +60,7 @@ def test_no_answer_ends_it_too(world: Any, run: Any, monkeypatch: Any) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 500])
-def test_a_refusal_passes_and_the_session_goes_on(world: Any, run: Any, status: int) -> None:
+def test_a_refusal_passes_and_the_session_is_over(world: Any, run: Any, status: int) -> None:
     async def story() -> None:
         async with world() as w:
             session = await w.open()
@@ -73,7 +73,8 @@ def test_a_refusal_passes_and_the_session_goes_on(world: Any, run: Any, status: 
             said = await w.ask(method="DELETE", mcp_session_id=session)
             assert (said.status, said.body) == (status, failure(None, -32000))
             standin.behaviour = None
-            assert (await w.call(session=session)).status == 200
+            assert (await w.call(session=session)).status == 404
+            assert (await w.ask(method="DELETE", mcp_session_id=session)).status == 404
 
     run(story())
 
@@ -88,11 +89,13 @@ def test_without_a_session_there_is_nothing_to_end(world: Any, run: Any) -> None
     run(story())
 
 
-def test_a_session_of_an_instance_that_is_gone_has_ended(world: Any, run: Any) -> None:
+def test_a_session_of_an_instance_that_is_gone_can_be_ended(world: Any, run: Any) -> None:
     async def story() -> None:
         async with world() as w:
             session = await w.open()
             w.table(**{"notes-0": {"uid": "new"}})
-            assert (await w.ask(method="DELETE", mcp_session_id=session)).status == 404
+            assert (await w.ask(method="DELETE", mcp_session_id=session)).status == 200
+            assert (await w.call(session=session)).status == 404
+            assert w.standins["notes"][0].opened == 1
 
     run(story())

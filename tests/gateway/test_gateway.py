@@ -73,9 +73,12 @@ def test_a_pinned_session_keeps_its_owner_whatever_is_believed_of_it(world: Any,
     run(story())
 
 
-def test_a_session_whose_instance_is_gone_is_lost(world: Any, run: Any) -> None:
+def test_where_that_is_wanted_a_session_whose_instance_is_gone_is_lost(
+    world: Any, run: Any
+) -> None:
     async def story() -> None:
         async with world() as w:
+            w.recovery = "fail"
             session = await w.open()
             w.table(**{"notes-0": {"uid": "another-start"}})
             said = await w.call(session=session)

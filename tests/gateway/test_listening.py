@@ -109,6 +109,8 @@ def test_a_server_without_streams_says_405(world: Any, run: Any) -> None:
 def test_a_stream_of_a_lost_session_is_404(world: Any, run: Any) -> None:
     async def story() -> None:
         async with world() as w:
+            w.recovery = "fail"
+            w.table()
             session = await w.open()
             w.standins["notes"][0].sessions.clear()
             said = await w.ask(method="GET", mcp_session_id=session)

@@ -1,11 +1,11 @@
-"""Which version a session was opened with."""
+"""What client and server agree on when a session is opened."""
 
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from mooring.gateway.opening import negotiated
+from mooring.gateway.opening import Agreed, negotiated
 from mooring.gateway.relay import Answer
 
 RESULT = b'{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-06-18"}}'
@@ -58,7 +58,8 @@ def test_the_version_is_read_and_nothing_is_lost(
     async def story() -> None:
         reply: Any = Pieces(kind, *pieces, whole=whole)
         answer = Answer(reply)
-        assert await negotiated(answer, "asked") == version
+        agreed = await negotiated(answer, "asked")
+        assert (agreed and agreed.version) == version
         assert await rest(answer) == b"".join(pieces)
 
     run(story())
@@ -78,8 +79,18 @@ def test_a_server_that_says_something_else_first_is_not_kept_waiting(run: Any) -
         first = b'data: {"jsonrpc":"2.0","id":1,"method":"ping"}\n\n'
         reply: Any = Pieces(b"text/event-stream", first, b"data: " + RESULT + b"\n\n")
         answer = Answer(reply)
-        assert await negotiated(answer, "asked") == "asked"
+        assert await negotiated(answer, "asked") == Agreed("asked")
         assert answer.whole is None
         assert await rest(answer) == first + b"data: " + RESULT + b"\n\n"
+
+    run(story())
+
+
+def test_promises_are_kept_in_mind(run: Any) -> None:
+    async def story() -> None:
+        text = RESULT.replace(b"}}", b',"capabilities":{"tools":{"listChanged":true}}}}')
+        reply: Any = Pieces(b"application/json", text, whole=True)
+        agreed = await negotiated(Answer(reply), "asked")
+        assert agreed == Agreed("2025-06-18", ("tools", "tools.listChanged"))
 
     run(story())

@@ -120,9 +120,13 @@ def test_an_initialize_that_is_answered_by_a_stream_opens_a_session(world: Any, 
     run(story())
 
 
-def test_a_session_that_its_server_forgot_is_lost_for_good(world: Any, run: Any) -> None:
+def test_where_that_is_wanted_a_session_that_its_server_forgot_is_lost_for_good(
+    world: Any, run: Any
+) -> None:
     async def story() -> None:
         async with world() as w:
+            w.recovery = "fail"
+            w.table()
             session = await w.open()
             standin = w.standins["notes"][0]
             standin.sessions.clear()
@@ -131,20 +135,6 @@ def test_a_session_that_its_server_forgot_is_lost_for_good(world: Any, run: Any)
             seen = len(standin.seen)
             assert (await w.call(session=session)).status == 404
             assert len(standin.seen) == seen
-
-    run(story())
-
-
-def test_a_400_that_means_lost_is_confirmed_by_asking_again(world: Any, run: Any) -> None:
-    async def story() -> None:
-        async with world() as w:
-            session = await w.open()
-            standin = w.standins["notes"][0]
-            standin.behaviour = answering(400, TYPESCRIPT_LOST)
-            said = await w.call(session=session)
-            assert (said.status, said.reason) == (404, "SessionLost")
-            assert b'"ping"' in standin.seen[-1].body
-            assert standin.seen[-1].header(b"mcp-session-id") == b"notes-0-session-1"
 
     run(story())
 

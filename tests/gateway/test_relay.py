@@ -94,7 +94,7 @@ def test_a_stream_that_leaves_the_client_waiting_gets_one_more_event(
             last = said.body.rstrip().rsplit(b"data: ", 1)[1]
             told = json.loads(last)
             assert told["id"] == 2
-            assert told["error"]["data"]["reason"] == "UpstreamReset"
+            assert told["error"]["data"]["reason"] == "OutcomeUnknown"
             assert "whether the request ran is unknown" in told["error"]["message"]
             if cut and len(pieces) < 2 and pieces != (NOTE + ANSWER[:30],):
                 assert said.body.startswith(whole)

@@ -13,6 +13,7 @@ from support.standin import JSON, Standin, message
 from mooring.clock import Clock, SystemClock
 from mooring.core.address import Address
 from mooring.core.authorities import authorities
+from mooring.core.session_record import SessionStore
 from mooring.core.table import build
 from mooring.gateway.call import refusal
 from mooring.gateway.gateway import Gateway
@@ -20,6 +21,7 @@ from mooring.kinds.server import MCPServer
 from mooring.sessions.open_sessions import OpenSessions
 from mooring.sessions.seal import Sealer
 from mooring.stores.memory import MemoryStore
+from mooring.stores.sessions_memory import MemorySessions
 from mooring.transports.http_server import Exchange, HttpServer, Limits
 from mooring.transports.http_upstream import Pool
 
@@ -53,6 +55,7 @@ class World:
 
     gateway: Gateway
     sessions: OpenSessions
+    records: SessionStore
     port: int
     pool: Pool
     front: HttpServer = field(init=False)
@@ -63,6 +66,8 @@ class World:
     path: str = "/servers/notes/mcp"
     eras: str = "auto"
     """What the servers are declared to speak, from the next table on."""
+    recovery: str = "transparent"
+    """Likewise."""
 
     async def handle(self, exchange: Exchange) -> None:
         exchange.on_gone(self.left.set)
@@ -123,6 +128,7 @@ class World:
                 "metadata": {"name": name},
                 "spec": {
                     "source": {"command": ["notes"]}, "replicas": len(rows), "eras": self.eras,
+                    "recovery": self.recovery,
                 },
                 "status": {"instances": rows, "message": "Starting 0/1", "phase": "Ready"},
             }
@@ -134,11 +140,13 @@ async def world(
     servers: dict[str, int] | None = None,
     origins: tuple[str, ...] = (),
     clock: Clock | None = None,
+    records: SessionStore | None = None,
     **limits: Any,
 ) -> AsyncIterator[World]:
     clock = clock or SystemClock()
     sealer = Sealer(bytes(32))
     sessions = OpenSessions(sealer, clock)
+    records = records or MemorySessions(clock)
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
     port = sock.getsockname()[1]
@@ -147,9 +155,9 @@ async def world(
         stack.push_async_callback(pool.close)
         stack.push_async_callback(up.close)
         gateway = Gateway(
-            MemoryStore(), up, sealer, clock, authorities(port, origins=origins), sessions
+            MemoryStore(), up, clock, authorities(port, origins=origins), sessions, records
         )
-        world = World(gateway, sessions, port, pool)
+        world = World(gateway, sessions, records, port, pool)
         world.front = HttpServer(world.handle, Limits(**limits), refusal)
         stack.push_async_callback(world.front.close)
         await world.front.listen(sock)

@@ -13,7 +13,7 @@ from mooring.core.health import standing
 from mooring.core.virtual import Judgement, backends_of, judge
 from mooring.kinds.group import MCPGroup
 from mooring.kinds.ref import Ref
-from mooring.kinds.server import Eras, InstanceStatus, MCPServer, Phase
+from mooring.kinds.server import Eras, InstanceStatus, MCPServer, Phase, Recovery
 from mooring.kinds.virtual import Aggregation, RemoteHealth, VirtualMCPServer
 
 
@@ -24,6 +24,8 @@ class Upstream:
     name: str
     uid: str
     address: Address
+    safe: frozenset[str] = frozenset()
+    """Tools of its own list that may run twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class Entry:
     """The server's status in words."""
     wanted: int
     ready: int
+    recovery: Recovery = "transparent"
+    """What becomes of sessions whose instance is lost."""
     eras: Eras = "auto"
     """What its declaration limits it to."""
     ours: bool = True
@@ -160,6 +164,7 @@ def _entry(server: MCPServer) -> Entry:
         sentence=status.message or status.phase,
         wanted=server.spec.replicas,
         ready=status.ready_instances,
+        recovery=server.spec.recovery,
         eras=server.spec.eras,
         ours=server.spec.source.url is None,
         stateful=server.spec.stateful,

@@ -12,9 +12,8 @@ from mooring.core.repeating import repeatable
 from mooring.core.routing import Alone, Ask, Pinned, Reject
 from mooring.gateway.bond import Bond, Foreign, wrapped
 from mooring.gateway.call import JSON
-from mooring.gateway.posting import CALL_SECONDS
 from mooring.gateway.relay import pass_on
-from mooring.gateway.trip import Trip
+from mooring.gateway.trip import CALL_SECONDS, Trip
 from mooring.sessions.courier import Parcel
 from mooring.transports.http_server import ClientGone
 

@@ -10,8 +10,9 @@ from collections.abc import Callable
 
 from mooring.core.bridging import answered_id
 from mooring.core.ids import same
-from mooring.transports.envelope import Envelope, peek, peek_deep
-from mooring.transports.sse import EventSplitter, SseEvent, end_of_event
+from mooring.core.questions import shown
+from mooring.transports.envelope import Envelope, peek, peek_deep, splice
+from mooring.transports.sse import EventSplitter, SseEvent, encode, end_of_event
 
 Mark = Callable[[bytes], bytes]
 
@@ -43,11 +44,15 @@ def _is_answer(text: bytes, id: bytes | None) -> bool:
 class Following:
     """Follows one stream; give it every chunk, send what it returns."""
 
-    __slots__ = ("_held", "_id", "_mark", "_splitter", "_tail", "answered", "resumable")
+    __slots__ = (
+        "_generation", "_held", "_id", "_mark", "_splitter", "_tail", "answered", "resumable",
+    )  # fmt: skip
 
-    def __init__(self, id: bytes | None, mark: Mark | None = None) -> None:
+    def __init__(self, id: bytes | None, mark: Mark | None = None, generation: int = 0) -> None:
+        """`generation`: that of the session's owner, whose questions are to be told apart."""
         self._id = id
         self._mark = mark
+        self._generation = generation
         self._splitter = EventSplitter(LONGEST)
         self._tail: bytes | None = None
         """The last bytes of a long event that is passing."""
@@ -127,7 +132,24 @@ class Following:
         """The event as the client gets it."""
         if not self.answered and event.data and _is_answer(event.data, self._id):
             self.answered = True
+        raw = event.raw if not self._generation else _told_apart(event, self._generation)
         if event.id is None:
-            return event.raw
+            return raw
         self.resumable = True
-        return event.raw if self._mark is None else self._mark(event.raw)
+        return raw if self._mark is None else self._mark(raw)
+
+
+def _told_apart(event: SseEvent, generation: int) -> bytes:
+    """The event, where it is a question of the server's with an id that says who asks."""
+    message = peek(event.data) if event.data else None
+    if type(message) is not Envelope:
+        return event.raw
+    if message.type == "request" and message.id is not None:
+        data = splice(event.data, id=shown(generation, message.id))
+    elif message.request_id is not None:
+        data = splice(event.data, request_id=shown(generation, message.request_id))
+    else:
+        return event.raw
+    if event.data in event.raw:
+        return event.raw.replace(event.data, data, 1)
+    return encode(data, event.event, event.id)

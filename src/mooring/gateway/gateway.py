@@ -15,6 +15,7 @@ from mooring.core.authorities import Authorities
 from mooring.core.identity import ANONYMOUS
 from mooring.core.load import Load
 from mooring.core.ports import ObjectReader
+from mooring.core.session_record import SessionStore
 from mooring.core.table import Table, Upstream
 from mooring.errors import MooringError
 from mooring.gateway.afterwork import Afterwork
@@ -27,13 +28,18 @@ from mooring.gateway.metrics import Metrics, method_class
 from mooring.gateway.nowhere import Nowhere
 from mooring.gateway.pages import Pages
 from mooring.gateway.server_endpoint import ServerEndpoint
-from mooring.gateway.trip import Plant, own_headers
+from mooring.gateway.trip import Plant
 from mooring.gateway.watching import watch
 from mooring.sessions.affinity import Affinity
+from mooring.sessions.asking import own_headers
+from mooring.sessions.books import Books
 from mooring.sessions.courier import Courier
 from mooring.sessions.event_ids import EventIds
+from mooring.sessions.hearing import Hearing
 from mooring.sessions.open_sessions import OpenSessions
-from mooring.sessions.seal import Sealer
+from mooring.sessions.records import Records
+from mooring.sessions.recovery import Recovery
+from mooring.sessions.reopening import Reopener
 from mooring.transports.http_server import ClientGone, Exchange
 from mooring.transports.http_upstream import Pool
 
@@ -47,32 +53,41 @@ class Gateway:
         self,
         store: ObjectReader,
         pool: Pool,
-        sealer: Sealer,
         clock: Clock,
         ours: Authorities,
-        sessions: OpenSessions | None = None,
+        sessions: OpenSessions,
+        records: SessionStore,
     ) -> None:
+        """`records`: where those of sessions are kept."""
         self.loaded = asyncio.Event()
         """Set once there is a table, so that requests can be taken."""
         self._store = store
         self._clock = clock
-        self._sessions = OpenSessions(sealer, clock) if sessions is None else sessions
-        courier = Courier(pool, self._sessions, clock)
+        self._sessions = sessions
+        self._entries = Entries()
+        sealer = sessions.sealer
+        courier = Courier(pool, sessions, clock, self._entries.get)
         self._afterwork = Afterwork(courier)
         self._streams: Leashes = set()
         via = f"1.1 mooring-{sealer.fingerprint}".encode()
         ids = EventIds(sealer.ring)
-        affinity, self._entries = Affinity(sealer.ring, clock), Entries()
+        affinity = Affinity(sealer.ring, clock)
+        self._books = Books(records, Records(sealer.ring), clock)
+        reopener = Reopener(courier, self._entries.get, clock, via)
+        self.recovery = Recovery(sessions, self._books, reopener, self._entries.get, clock)
+        self._hearing = Hearing(sessions, self._books, self.recovery, clock)
         self._plant = Plant(
-            courier,
-            self._sessions,
-            self._afterwork,
-            clock,
-            via,
-            ids,
-            affinity,
-            self._entries,
-            self._streams,
+            courier=courier,
+            sessions=sessions,
+            afterwork=self._afterwork,
+            clock=clock,
+            via=via,
+            event_ids=ids,
+            affinity=affinity,
+            streams=self._streams,
+            books=self._books,
+            recovery=self.recovery,
+            entries=self._entries,
         )
         self._endpoints: dict[str, Endpoint] = {}
         self._upstreams: Mapping[str, Upstream] = MappingProxyType({})
@@ -92,10 +107,13 @@ class Gateway:
         try:
             async with asyncio.TaskGroup() as group:
                 self._afterwork.begin(group)
+                self.recovery.begin(group)
                 group.create_task(watch(self._store, self._clock, self.swap))
+                group.create_task(self._hearing.run())
                 group.create_task(self._sweep())
         finally:
             self._afterwork.begin(None)
+            self.recovery.begin(None)
 
     def swap(self, table: Table) -> None:
         """From now on this table holds."""

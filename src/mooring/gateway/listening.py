@@ -1,33 +1,30 @@
 """GET: the stream on which a server speaks unasked."""
 
-from mooring.core.headers import LAST_EVENT_ID, Headers
+from mooring.core.headers import LAST_EVENT_ID
 from mooring.core.routing import Reject
+from mooring.gateway.carrying import carry
 from mooring.gateway.relay import pass_on
 from mooring.gateway.trip import STREAM_SECONDS, Trip
 from mooring.sessions.courier import PATIENCE, Parcel, Sent
+from mooring.sessions.open_sessions import Session
 
 PAUSE = 0.1
 
 
 async def listen(trip: Trip) -> None:
     """Opens the stream and passes it on until one side ends it."""
-    headers = trip.headers()
-    given = trip.call.headers.get(LAST_EVENT_ID)
-    if given:
-        id = trip.plant.event_ids.original(trip.scope(trip.session), given)
-        if id is None:
+    session = trip.session
+    if trip.call.headers.get(LAST_EVENT_ID):
+        if session is not None:
+            await trip.looked_up(session)
+        if trip.original(trip.call.headers[LAST_EVENT_ID]) is None:
             trip.call.refuse(400, "BadRequest", "Last-Event-ID: this session has no such event")
             return
-        headers = (*headers, (LAST_EVENT_ID, id))
-    sent = await _opened(trip, headers)
-    if isinstance(sent, Reject):
-        trip.reject(sent)
+    sent = await _opened(trip)
+    if sent is None:
         return
-    session = trip.session
     try:
         answer = trip.answer(sent.reply, session)
-        if await trip.ended_by_loss(sent.upstream, sent.reply, answer):
-            return
         if session is not None:
             session.streams += 1
         try:
@@ -40,19 +37,44 @@ async def listen(trip: Trip) -> None:
         sent.close()
 
 
-async def _opened(trip: Trip, headers: Headers) -> Sent | Reject:
-    """The upstream's stream. After a client dropped one it may linger, and 409 refuse the next."""
+def parcel(trip: Trip) -> Parcel:
+    """The request as it goes to the owner of the session now.
+
+    An event of an owner before means nothing to this one: the stream begins anew.
+    """
+    headers = trip.headers()
+    given = trip.call.headers.get(LAST_EVENT_ID)
+    id = trip.original(given) if given else None
+    if id:
+        headers = (*headers, (LAST_EVENT_ID, id))
+    return Parcel("GET", headers, b"", repeatable=True, seconds=STREAM_SECONDS)
+
+
+async def _opened(trip: Trip) -> Sent | None:
+    """The upstream's stream; None where the client was answered without one.
+
+    After a client dropped one it may linger, and 409 refuse the next.
+    """
     clock = trip.plant.clock
-    parcel = Parcel("GET", headers, b"", repeatable=True, seconds=STREAM_SECONDS)
     deadline = clock.monotonic() + PATIENCE
     while True:
-        sent: Sent | Reject = await trip.plant.courier.deliver(trip.entry, trip.ask, parcel)
-        if isinstance(sent, Reject):
+        sent = await _asked(trip, trip.session)
+        if sent is None or sent.reply.status != 409:
             return sent
-        if sent.reply.status != 409 or _streams(trip) or clock.monotonic() >= deadline:
+        if _streams(trip) or clock.monotonic() >= deadline:
             return sent
         sent.close()
         await clock.sleep(PAUSE)
+
+
+async def _asked(trip: Trip, session: Session | None) -> Sent | None:
+    if session is not None:
+        return await carry(trip, session, parcel(trip), parcel)
+    sent = await trip.plant.courier.deliver(trip.entry, trip.ask, parcel(trip))
+    if isinstance(sent, Reject):
+        trip.reject(sent)
+        return None
+    return sent
 
 
 def _streams(trip: Trip) -> int:

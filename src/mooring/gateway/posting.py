@@ -1,46 +1,62 @@
 """POST: a message goes up, its answer comes down."""
 
-from mooring.core.bridging import requested_version
-from mooring.core.headers import SESSION_ID, Headers
-from mooring.core.repeating import repeatable
-from mooring.core.routing import Opening, Reject
+from mooring.core.headers import NOSNIFF
+from mooring.core.questions import meant
+from mooring.core.routing import Reject
 from mooring.errors import MooringError
-from mooring.gateway.opening import negotiated
+from mooring.gateway.carrying import carry
+from mooring.gateway.opening import first_message
 from mooring.gateway.relay import Answer, pass_on
-from mooring.gateway.trip import STREAM_SECONDS, Trip
+from mooring.gateway.trip import CALL_SECONDS, Trip
 from mooring.sessions.courier import Parcel, Sent
+from mooring.sessions.journal import METHODS
 from mooring.sessions.open_sessions import Session
+from mooring.transports.envelope import Envelope, peek, splice
 from mooring.transports.http_server import ClientGone
-
-CALL_SECONDS = 600.0
-"""For a server to begin its answer to a call."""
 
 
 async def post(trip: Trip) -> None:
-    """A request, notification or response of a client."""
-    call = trip.call
-    ask = trip.ask
-    opening = type(ask) is Opening
-    method = call.message.method if call.message is not None else ""
-    body = call.request.body
-    seconds = STREAM_SECONDS if opening else CALL_SECONDS
-    parcel = Parcel("POST", trip.headers(), body, repeatable(method, body), seconds)
-    delivered = await trip.plant.courier.deliver(trip.entry, ask, parcel)
+    """A message that belongs to no session: of a server that has none, or that asks for one."""
+    delivered = await trip.plant.courier.deliver(trip.entry, trip.ask, parcel(trip))
     if isinstance(delivered, Reject):
         trip.reject(delivered)
         return
-    sent = delivered
-    if opening:
-        sent = await trip.plant.courier.next_best(trip.entry, parcel, sent)
+    await bring_back(trip, delivered, None)
+
+
+async def post_in_session(trip: Trip, session: Session) -> None:
+    """A request, notification or response of a session."""
+    message = trip.call.message
+    if message is not None and message.type != "request" and await _is_over(trip, session, message):
+        trip.call.respond(202, (NOSNIFF,))
+        return
+    sent = await carry(trip, session, parcel(trip), parcel)
+    if sent is not None:
+        await bring_back(trip, sent, session)
+
+
+def parcel(trip: Trip) -> Parcel:
+    """The message as it goes to the owner of the session now."""
+    call = trip.call
+    body = call.request.body
+    message = call.message
+    if message is None:
+        return Parcel("POST", trip.headers(), body, False, CALL_SECONDS)
+    session = trip.session
+    if session is not None and session.generation and message.type == "response":
+        body = splice(body, id=meant(session.generation, message.id))
+    return Parcel("POST", trip.headers(), body, trip.is_repeatable, CALL_SECONDS, trip.tool)
+
+
+async def bring_back(trip: Trip, sent: Sent, session: Session | None) -> None:
+    """Gives the client the answer. Its leaving cancels nothing: the answer is read to its end."""
+    call = trip.call
+    answer = trip.answer(sent.reply, session)
     discarded = False
-    answer = trip.answer(sent.reply, trip.session)
     try:
-        if answer.status >= 400 and await trip.ended_by_loss(sent.upstream, sent.reply, answer):
-            return
-        if opening:
-            await _open(trip, sent, answer)
-        else:
-            await pass_on(call, answer, sent.reply)
+        if session is not None and call.message is not None and call.message.method in METHODS:
+            await _note(trip, session, answer)
+        await pass_on(call, answer, sent.reply)
     except ClientGone:
         if not call.delivered:
             call.outcome = "gone"
@@ -52,33 +68,26 @@ async def post(trip: Trip) -> None:
             sent.close()
 
 
-async def _open(trip: Trip, sent: Sent, answer: Answer) -> None:
-    """Passes the answer to `initialize` on, with a session id of ours if it gave one."""
-    upstream_id = sent.reply.header(SESSION_ID)
-    if upstream_id is None:
-        await pass_on(trip.call, answer, sent.reply)
+async def _is_over(trip: Trip, session: Session, message: Envelope) -> bool:
+    """Whether this is of no use to the owner that the session has now."""
+    if message.method == "notifications/cancelled":
+        trip.plant.recovery.withdraw(session, message.request_id)
+        return False
+    if message.type == "response":
+        await trip.looked_up(session)
+        return meant(session.generation, message.id) is None and message.id is not None
+    return message.method == "notifications/initialized" and session.generation > 0
+
+
+async def _note(trip: Trip, session: Session, answer: Answer) -> None:
+    """What the owner has agreed to goes into the journal."""
+    if answer.status != 200:
         return
-    version = await negotiated(answer, requested_version(trip.call.request.body))
-    if version is None:
-        await pass_on(trip.call, answer, sent.reply)
-        if 200 <= answer.status < 300:
-            trip.end_upstream(sent.upstream, upstream_id, "")
+    said = await first_message(answer)
+    told = peek(said) if said else None
+    if type(told) is not Envelope or told.type != "response" or told.is_error:
         return
-    uid = sent.upstream.uid
-    who = trip.call.identity
-    session: Session | None = None
     try:
-        session = trip.plant.sessions.open(trip.entry.ref, uid, upstream_id, version, who)
-        if trip.call.exchange.ended:
-            raise ClientGone("the client left before it had its session")
-        if answer.mark is not None:
-            answer.mark = trip.marker(session)
-        given: Headers = ((SESSION_ID, session.id.encode()),)
-        await pass_on(trip.call, answer, sent.reply, given)
-    except (MooringError, ClientGone):
-        if trip.call.delivered:
-            raise
-        trip.end_upstream(sent.upstream, upstream_id, version)
-        if session is not None:
-            trip.plant.sessions.end(session)
-        raise
+        await trip.plant.books.note(session, trip.call.request.body)
+    except MooringError:
+        return  # the owner knows; a later one will not

@@ -29,7 +29,9 @@ KEPT = (b"allow", b"retry-after", b"www-authenticate")
 class Answer:
     """An upstream's answer, or what is left of it to read."""
 
-    __slots__ = ("chunks", "headers", "mark", "status", "type", "whole")
+    __slots__ = (
+        "chunks", "generation", "headers", "mark", "notices", "status", "type", "whole",
+    )  # fmt: skip
 
     def __init__(self, reply: Reply) -> None:
         self.status = reply.status
@@ -42,6 +44,10 @@ class Answer:
         """What is still to come, where it is not."""
         self.mark: Mark | None = None
         """Makes the id of an event that of one session."""
+        self.generation = 0
+        """Of the session's owner; see `core/questions`."""
+        self.notices: tuple[bytes, ...] = ()
+        """Messages of ours that the client is told first."""
         if self.whole is None:
             self.chunks = reply.chunks()
 
@@ -69,6 +75,10 @@ async def pass_on(call: Call, answer: Answer, reply: Reply, extra: Headers = ())
     elif answer.type == SSE:
         await _events(call, answer, extra)
     elif whole is not None and (answer.type == JSON or not whole):
+        if answer.notices and whole:
+            stream = b"".join(map(encode, (*answer.notices, whole)))
+            call.respond(200, _as_events(downwards(answer.headers, extra)), stream)
+            return
         _judge(call, answer.status)
         call.respond(answer.status, downwards(answer.headers, extra), whole)
     elif answer.type == JSON:
@@ -126,18 +136,21 @@ async def _document(call: Call, answer: Answer, extra: Headers) -> None:
 async def _events(call: Call, answer: Answer, extra: Headers) -> None:
     """An event stream, event by event; if it leaves the client waiting, one more event says so."""
     headers = downwards(answer.headers, extra)
-    if answer.whole is not None and answers_alone(answer.whole, call.id):
+    notices = b"".join(map(encode, answer.notices))
+    if answer.whole is not None and not notices and answers_alone(answer.whole, call.id):
         call.respond(answer.status, headers, answer.whole)
         return
-    following = Following(call.id, answer.mark)
+    following = Following(call.id, answer.mark, answer.generation)
     if answer.whole is not None:
-        body = following.feed(answer.whole) + following.rest()
+        body = notices + following.feed(answer.whole) + following.rest()
         if following.abandoned:
             body += _lost(call, "the stream ended without an answer")
         call.respond(answer.status, headers, body)
         return
     assert answer.chunks is not None
     call.start(answer.status, headers)
+    if notices:
+        await call.exchange.write(notices)
     why = "the stream ended without an answer"
     try:
         async for chunk in answer.chunks:
@@ -153,7 +166,13 @@ async def _events(call: Call, answer: Answer, extra: Headers) -> None:
     call.exchange.finish()
 
 
+def _as_events(headers: Headers) -> Headers:
+    """The headers of an answer in JSON that becomes a stream."""
+    kept = tuple(pair for pair in headers if pair[0] not in (b"content-type", b"content-length"))
+    return ((b"content-type", SSE), *kept)
+
+
 def _lost(call: Call, why: str) -> bytes:
     call.outcome = "failed"
     message = f"the connection to the server was lost ({why}); whether the request ran is unknown"
-    return encode(call.error("UpstreamReset", message))
+    return encode(call.error("OutcomeUnknown", message))

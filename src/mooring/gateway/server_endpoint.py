@@ -12,7 +12,8 @@ from mooring.gateway.call import Call
 from mooring.gateway.ending import end
 from mooring.gateway.leash import Leash
 from mooring.gateway.listening import listen
-from mooring.gateway.posting import post
+from mooring.gateway.opening import open_session
+from mooring.gateway.posting import post, post_in_session
 from mooring.gateway.subscribing import subscribe, take_leave
 from mooring.gateway.trip import Plant, Trip
 from mooring.sessions.open_sessions import Session
@@ -56,11 +57,12 @@ class ServerEndpoint:
         elif method == "GET" or call.era == "stateless":
             await self._leashed(trip)
         elif session is None:
-            await post(trip)
+            opening = call.message is not None and call.message.method == "initialize"
+            await (open_session(trip) if opening else post(trip))
         else:
             session.calls += 1
             try:
-                await post(trip)
+                await post_in_session(trip, session)
             finally:
                 session.calls -= 1
                 session.used_at = self._plant.clock.monotonic()

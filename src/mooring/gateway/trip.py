@@ -1,11 +1,13 @@
 """One request at one server, with everything that is needed to bring it there and back."""
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 from mooring.clock import Clock
-from mooring.core.headers import BOTH, SESSION_ID, Headers, hops, upwards
-from mooring.core.loss import suspicious
+from mooring.core.headers import Headers, hops, upwards
+from mooring.core.repeating import repeatable, repeatable_call
 from mooring.core.routing import Alone, Ask, Opening, Pinned, Reject
 from mooring.core.table import Entry, Upstream
 from mooring.errors import MooringError
@@ -14,20 +16,21 @@ from mooring.gateway.call import Call
 from mooring.gateway.entries import Entries
 from mooring.gateway.following import Mark
 from mooring.gateway.leash import Leashes
-from mooring.gateway.relay import SSE, Answer, settle
+from mooring.gateway.relay import SSE, Answer
 from mooring.sessions.affinity import Affinity
-from mooring.sessions.courier import Courier, Parcel
+from mooring.sessions.asking import own_headers
+from mooring.sessions.books import Books
+from mooring.sessions.courier import Courier
 from mooring.sessions.event_ids import EventIds
 from mooring.sessions.open_sessions import OpenSessions, Session
+from mooring.sessions.recovery import Recovery
 from mooring.transports.http_upstream import Reply
 
 STREAM_SECONDS = 60.0
 """For a server to begin a stream, to open a session, or to end one."""
-CONFIRM_EVERY = 1.0
-"""Seconds between two questions to an upstream whether one session is lost."""
-PING = b'{"jsonrpc":"2.0","id":"mooring-ping","method":"ping"}'
-TYPE = (b"content-type", b"application/json")
-LOST = "the server has forgotten this session; initialize again"
+CALL_SECONDS = 600.0
+"""For a server to begin its answer to a call."""
+CALL = "tools/call"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +48,9 @@ class Plant:
     entries: Entries
     streams: Leashes
     """Requests that stay open for as long as client and server like."""
-
-
-def own_headers(via: bytes, upstream_id: bytes, version: str) -> Headers:
-    """The headers of a request of our own on an upstream's session."""
-    ours: Headers = (BOTH, TYPE, (b"via", via), (SESSION_ID, upstream_id))
-    return (*ours, (b"mcp-protocol-version", version.encode())) if version else ours
+    books: Books
+    """Records of sessions."""
+    recovery: Recovery
 
 
 class Trip:
@@ -74,6 +74,56 @@ class Trip:
         opening = message is not None and message.method == "initialize"
         return Opening() if opening and self.call.era == "session" else Alone()
 
+    @property
+    def has_owner(self) -> bool:
+        """Whether the instance that holds the session is there, as far as we know."""
+        return self.session is not None and self.session.sealed.uid in self.entry.upstreams
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the session is one of this caller's, and of this server's."""
+        if self.session is None:
+            return False
+        told = self.session.sealed
+        return (told.identity, told.server) == (self.call.identity, self.entry.ref)
+
+    @property
+    def tool(self) -> str | None:
+        """The tool that is called."""
+        message = self.call.message
+        return message.name if message is not None and message.method == CALL else None
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether its method may run twice, whatever it is called with."""
+        message = self.call.message
+        return message is not None and repeatable(message.method, self.call.request.body)
+
+    @property
+    def is_harmless(self) -> bool:
+        """Whether it may run twice at the owner of its session."""
+        if self.is_repeatable or self.session is None:
+            return self.is_repeatable
+        owner = self.entry.upstreams.get(self.session.sealed.uid)
+        safe = owner.safe if owner is not None else frozenset()
+        return repeatable_call(self.tool, self.call.request.body, safe)
+
+    def refresh(self) -> None:
+        """Looks at the server as it is now."""
+        self.entry = self.plant.entries.get(self.entry.ref) or self.entry
+
+    async def looked_up(self, session: Session) -> None:
+        """Returns when it is known what the record of a session says."""
+        looking = None if session.looked else self.plant.recovery.look(session)
+        if looking is not None:
+            await asyncio.wait([looking])
+
+    async def end_session(self, session: Session) -> None:
+        """The session is over, for everybody who can hear it."""
+        self.plant.sessions.end(session)
+        with suppress(MooringError):
+            await self.plant.books.end(session)
+
     def headers(self) -> Headers:
         """Those of the request as they go upstream."""
         upstream_id = b"" if self.session is None else self.session.sealed.upstream_id
@@ -85,7 +135,23 @@ class Trip:
 
     def scope(self, session: Session | None) -> bytes:
         """Whose event ids these are: a session's, or all of a server's that has none."""
-        return (str(self.entry.ref) if session is None else session.id).encode()
+        if session is None:
+            return str(self.entry.ref).encode()
+        return _scope(session, session.generation)
+
+    def original(self, marked: bytes) -> bytes | None:
+        """The owner's own id of an event; empty for one of an owner that the session had before.
+
+        None where this session was never given that id.
+        """
+        session = self.session
+        ids = self.plant.event_ids
+        found = ids.original(self.scope(session), marked)
+        if found is None and session is not None:
+            former = (_scope(session, number) for number in range(session.generation))
+            if any(ids.original(scope, marked) is not None for scope in former):
+                return b""
+        return found
 
     def marker(self, session: Session | None) -> Mark:
         """Makes the ids of events those of that scope."""
@@ -96,7 +162,18 @@ class Trip:
         answer = Answer(reply)
         if answer.type == SSE:
             answer.mark = self.marker(session)
+        if session is not None and session.generation:
+            answer.generation = session.generation
+            if session.notices and self._may_tell(answer):
+                answer.notices, session.notices = session.notices, ()
         return answer
+
+    def _may_tell(self, answer: Answer) -> bool:
+        """Whether the client would read messages of ours with this answer."""
+        if answer.status != 200 or (answer.type != SSE and answer.whole is None):
+            return False
+        reads = self.call.headers.get(b"accept", b"")
+        return SSE in reads and (self.call.id is not None or self.call.message is None)
 
     def reject(self, rejected: Reject) -> None:
         """Answers what routing said."""
@@ -107,37 +184,7 @@ class Trip:
         headers = own_headers(self.plant.via, upstream_id, version)
         self.plant.afterwork.end_upstream(upstream, headers)
 
-    async def ended_by_loss(self, upstream: Upstream, reply: Reply, answer: Answer) -> bool:
-        """Ends the session if this answer proves that its owner has forgotten it, and says so."""
-        session = self.session
-        if session is None or answer.status not in (400, 404):
-            return False
-        if answer.status == 400 and not await self._confirmed(session, upstream, reply, answer):
-            return False
-        self.plant.sessions.end(session)
-        self.call.refuse(404, "SessionLost", LOST)
-        return True
 
-    async def _confirmed(
-        self, session: Session, upstream: Upstream, reply: Reply, answer: Answer
-    ) -> bool:
-        await settle(answer, reply)
-        if not suspicious(answer.status, answer.whole or b""):
-            return False
-        now = self.plant.clock.monotonic()
-        if now - session.confirmed_at < CONFIRM_EVERY:
-            return False
-        session.confirmed_at = now
-        told = session.sealed
-        headers = own_headers(self.plant.via, told.upstream_id, told.version)
-        ping = Parcel("POST", headers, PING, repeatable=True, seconds=STREAM_SECONDS)
-        try:
-            sent = await self.plant.courier.send(upstream, ping)
-        except MooringError:
-            return False
-        try:
-            said = Answer(sent.reply)
-            await settle(said, sent.reply)
-            return said.status == 404 or suspicious(said.status, said.whole or b"")
-        finally:
-            sent.close()
+def _scope(session: Session, generation: int) -> bytes:
+    """Names a session and one of its owners."""
+    return b"%b#%d" % (session.id.encode(), generation) if generation else session.id.encode()

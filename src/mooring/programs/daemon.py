@@ -31,6 +31,7 @@ from mooring.core.authorities import authorities
 from mooring.core.keeping import KeeperState
 from mooring.core.ports import ObjectStore
 from mooring.core.reporting import Reports
+from mooring.core.session_record import SessionStore
 from mooring.errors import MooringError
 from mooring.gateway.gateway import Gateway
 from mooring.programs.answering import Answering, Ending, Within, either, listed
@@ -51,7 +52,9 @@ from mooring.runtimes.process import ProcessRuntime
 from mooring.runtimes.process import Surroundings as ProcessSurroundings
 from mooring.runtimes.remote import RemoteRuntime
 from mooring.sessions.keys import load_or_make
+from mooring.sessions.open_sessions import OpenSessions
 from mooring.sessions.seal import Sealer
+from mooring.stores.sessions_sqlite import open_session_file
 from mooring.stores.sqlite import open_sqlite
 from mooring.transports.http_upstream import Pool
 
@@ -121,7 +124,10 @@ async def _live(settings: Settings, places: Places, keeps: bool, audience: Audie
             options = ("--alone-seconds", settings.keeper_alone_seconds)
             start = KeeperStart(keeper, places.logs / "keeper.log", os.environ, clock, options)
             key = load_or_make(places.keys / "secrets.key")
-            async with open_sqlite(places.database, key, clock) as store:
+            async with (
+                open_sqlite(places.database, key, clock) as store,
+                open_session_file(places.sessions, clock) as records,
+            ):
                 state = await start.ensure()
                 try:
                     listener = await keeper.listener(host, port)
@@ -132,7 +138,7 @@ async def _live(settings: Settings, places: Places, keeps: bool, audience: Audie
                         audience.ready, Ready(base, state), partial(_soon, loop, ending)
                     )
                     log = "" if keeps else str(places.daemon_log)
-                    answering = daemon.answering(listener, log)
+                    answering = daemon.answering(listener, log, records)
                     await daemon.live(start, keeper, answering, ending, ready)
                 finally:
                     if not keeps:
@@ -190,7 +196,7 @@ class _Daemon:
         questions = Questions(pool, LogReader(places.logs, clock), front.base, door)
         self._api = make_app(store, questions, clock, self._reports)
 
-    def answering(self, listener: socket.socket, log: str) -> Answering:
+    def answering(self, listener: socket.socket, log: str, records: SessionStore) -> Answering:
         """Who answers on the MCP port; `log`: the file of processes of their own, else stderr."""
         hosts, origins = self._settings.allowed_hosts, self._settings.allowed_origins
         key = self._places.keys / "sessions.key"
@@ -198,9 +204,12 @@ class _Daemon:
         if self._reports is None:
             port = int(self._base.rpartition(":")[2])
             ours = authorities(port, listed(hosts), listed(origins))
-            return Within(Gateway(self._store, self._pool, sealer, self._clock, ours), listener)
+            sessions = OpenSessions(sealer, self._clock)
+            gateway = Gateway(self._store, self._pool, self._clock, ours, sessions, records)
+            return Within(gateway, listener)
         arguments = [
             *("--api", str(self._places.api_socket), "--session-key", str(key)),
+            *("--session-file", str(self._places.sessions)),
             *("--allowed-hosts", hosts, "--allowed-origins", origins, "--log", log),
         ]
         count = self._settings.worker_count

@@ -30,6 +30,7 @@ from mooring.sessions.keys import load_or_make
 from mooring.sessions.seal import Sealer
 from mooring.sessions.shared_sessions import SharedSessions
 from mooring.stores.served import ServedObjects
+from mooring.stores.sessions_sqlite import open_session_file
 from mooring.transports.http_upstream import Pool
 from mooring.transports.turns import Shares, Turns
 
@@ -60,10 +61,12 @@ async def _live(given: argparse.Namespace, clock: Clock) -> None:
     api = Address("", 0, "/", socket=given.api)
     pool, asking = Pool(), Pool()
     try:
-        gateway = Gateway(ServedObjects(asking, api), pool, sealer, clock, ours, sessions)
-        turns = Turns(Shares(given.shares, given.of), int(given.name) - 1)
-        within = Within(gateway, listener, turns)
-        await serve(within, Reporter(asking, api, sessions, clock), ending)
+        async with open_session_file(Path(given.session_file), clock) as records:
+            objects = ServedObjects(asking, api)
+            gateway = Gateway(objects, pool, clock, ours, sessions, records)
+            turns = Turns(Shares(given.shares, given.of), int(given.name) - 1)
+            within = Within(gateway, listener, turns)
+            await serve(within, Reporter(asking, api, sessions, clock), ending)
     finally:
         await pool.close()
         await asking.close()
@@ -104,6 +107,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--of", type=int, required=True, help="how many gateways there are")
     parser.add_argument("--api", required=True, help="path of the control API's socket")
     parser.add_argument("--session-key", required=True, help="file of the key of session ids")
+    parser.add_argument("--session-file", required=True, help="file of the records of sessions")
     parser.add_argument("--allowed-hosts", default="", help="further authorities, by commas")
     parser.add_argument("--allowed-origins", default="", help="origins of web pages, by commas")
     parser.add_argument("--log", default="", help="file of the log, instead of stderr")

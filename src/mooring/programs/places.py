@@ -36,6 +36,11 @@ class Places:
         return self.runtime / "k.sock"
 
     @property
+    def sessions(self) -> Path:
+        """Records of sessions."""
+        return self.data / "sessions.db"
+
+    @property
     def database(self) -> Path:
         """Objects."""
         return self.data / "mooring.db"

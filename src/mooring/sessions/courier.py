@@ -7,16 +7,22 @@ request may have run: it is sent again only if that cannot matter.
 
 import itertools
 import secrets
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from mooring.clock import Clock
 from mooring.core.headers import Headers
 from mooring.core.load import Load
+from mooring.core.repeating import repeatable_call
 from mooring.core.routing import Ask, Forward, Opening, Pinned, Reject, route
 from mooring.core.table import Entry, Upstream
 from mooring.errors import Unavailable
+from mooring.kinds.ref import Ref
 from mooring.sessions.open_sessions import OpenSessions
 from mooring.transports.http_upstream import Pool, Reply
+
+EntryOf = Callable[[Ref], Entry | None]
+"""The entry of a server in the table that holds now."""
 
 PATIENCE = 2.0
 """Seconds for which a refused connection is tried again."""
@@ -35,6 +41,8 @@ class Parcel(NamedTuple):
     """It may be sent again although it may have run."""
     seconds: float
     """For the head of the answer to arrive."""
+    tool: str | None = None
+    """What it calls; at an instance where that tool is safe it may be sent again, too."""
 
 
 class Sent:
@@ -58,10 +66,14 @@ class Sent:
 class Courier:
     """Sends requests to instances."""
 
-    def __init__(self, pool: Pool, sessions: OpenSessions, clock: Clock) -> None:
+    def __init__(
+        self, pool: Pool, sessions: OpenSessions, clock: Clock, entries: EntryOf | None = None
+    ) -> None:
+        """`entries` tells of a server as it is now, for requests that wait."""
         self._pool = pool
         self._sessions = sessions
         self._clock = clock
+        self._entries = entries
         self._turns = itertools.count(secrets.randbelow(1 << 16))  # gateways differ
 
     async def deliver(self, entry: Entry, ask: Ask, parcel: Parcel) -> Sent | Reject:
@@ -70,7 +82,7 @@ class Courier:
         Raises Unavailable where no instance could be reached, or the one that was did not
         answer.
         """
-        way = route(entry, ask, self._sessions.everywhere, next(self._turns))
+        way = self.choose(entry, ask)
         if isinstance(way, Reject):
             return way
         try:
@@ -78,11 +90,17 @@ class Courier:
         except Unavailable as error:
             return await self._again(entry, ask, parcel, (way.to, error))
 
+    def choose(self, entry: Entry, ask: Ask, without: Collection[str] = ()) -> Forward | Reject:
+        """The instance that a request goes to; `without` has refused it already."""
+        return route(entry, ask, self._sessions.everywhere, next(self._turns), without)
+
     async def send(self, upstream: Upstream, parcel: Parcel) -> Sent:
         """The answer of one instance, asked once."""
         load = self._sessions.load(upstream.uid)
         load.calls += 1
-        method, headers, body, repeatable, seconds = parcel
+        method, headers, body, repeatable, seconds, tool = parcel
+        if tool in upstream.safe:
+            repeatable = repeatable_call(tool, body, upstream.safe)
         try:
             reply = await self._pool.send(
                 upstream.address, method, headers, body, repeatable=repeatable, seconds=seconds
@@ -99,7 +117,7 @@ class Courier:
         """
         refused = [sent.upstream.uid]
         while sent.reply.status in (429, 503) and len(refused) < INSTANCES:
-            way = route(entry, Opening(), self._sessions.everywhere, next(self._turns), refused)
+            way = self.choose(entry, Opening(), refused)
             if isinstance(way, Reject):
                 return sent
             refused.append(way.to.uid)
@@ -113,7 +131,7 @@ class Courier:
 
     async def _again(
         self, entry: Entry, ask: Ask, parcel: Parcel, first: tuple[Upstream, Unavailable]
-    ) -> Sent:
+    ) -> Sent | Reject:
         upstream, error = first
         deadline = self._clock.monotonic() + PATIENCE
         tried: list[str] = []
@@ -129,18 +147,28 @@ class Courier:
                 await self._clock.sleep(pause)
                 pause *= 2
                 tried.clear()
-                way = Forward(upstream)
+                still = self._still(entry, ask, upstream)
+                if isinstance(still, Reject):
+                    return still
+                way = still
             upstream = way.to
             try:
                 return await self.send(upstream, parcel)
             except Unavailable as newer:
                 error = newer
 
+    def _still(self, entry: Entry, ask: Ask, upstream: Upstream) -> Forward | Reject:
+        """The same one, unless it is an owner that has gone from the table meanwhile."""
+        if type(ask) is not Pinned or self._entries is None:
+            return Forward(upstream)
+        now = self._entries(entry.ref)
+        return Forward(upstream) if now is None else self.choose(now, ask)
+
     def _another(self, entry: Entry, ask: Ask, tried: list[str]) -> Forward | None:
         """An instance that was not tried yet; None where there is none, or it must be the owner."""
         if type(ask) is Pinned or len(tried) >= INSTANCES:
             return None
-        way = route(entry, ask, self._sessions.everywhere, next(self._turns), tried)
+        way = self.choose(entry, ask, tried)
         return way if isinstance(way, Forward) else None
 
 

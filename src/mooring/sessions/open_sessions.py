@@ -24,12 +24,30 @@ ENDED_LIMIT = 100_000
 class Session:
     """One session that is open, as far as this gateway knows."""
 
-    __slots__ = ("calls", "confirmed_at", "counted", "id", "sealed", "streams", "until", "used_at")
+    __slots__ = (
+        "calls", "confirmed_at", "counted", "failures", "generation", "id", "key", "looked",
+        "notices", "retry_at", "revision", "sealed", "streams", "until", "used_at",
+    )  # fmt: skip
 
     def __init__(self, id: str, sealed: SealedSession, until: float, used_at: float) -> None:
         self.id = id
         """What the client calls it."""
+        self.key = digest(id)
+        """What everybody else does."""
         self.sealed = sealed
+        """Where it lives: at first what its id says, later where it has moved to."""
+        self.generation = 0
+        """How often it has moved."""
+        self.revision = 0
+        """Of its record, as it was read or written last."""
+        self.looked = True
+        """Whether its record was looked up, or made here."""
+        self.notices: tuple[bytes, ...] = ()
+        """Messages of ours that its client is to be told on the next stream."""
+        self.failures = 0
+        """Recoveries that have failed since it was last well."""
+        self.retry_at = float("-inf")
+        """Until then it is not recovered again."""
         self.until = until
         """When it ends, used or not; all times are of the clock's `monotonic`."""
         self.used_at = used_at
@@ -56,11 +74,12 @@ class OpenSessions:
         """By instance uid; counts of calls are kept by who sends them."""
         self.everywhere: Loads = self.loads
         """Load over all gateways, as far as it is known here."""
-        self._sealer = sealer
+        self.sealer = sealer
         self._clock = clock
         self._idle = idle
         self._lifetime = lifetime
         self._open: dict[str, Session] = {}
+        self._by_key: dict[bytes, Session] = {}
         self._ended: OrderedDict[bytes, float] = OrderedDict()
 
     def __len__(self) -> int:
@@ -72,7 +91,7 @@ class OpenSessions:
         """Mints the id of a new session; the fields are those of a `SealedSession`."""
         expires = int(self._clock.now().timestamp()) + self._lifetime
         told = SealedSession(server, uid, upstream_id, version, identity, expires)
-        return self._remember(self._sealer.seal(told), told)
+        return self._remember(self.sealer.seal(told), told)
 
     def find(self, id: str) -> Session | None:
         """The session of that id; None where it is not one of ours, expired, or has ended."""
@@ -86,9 +105,33 @@ class OpenSessions:
         session.used_at = now
         return session
 
+    def known(self, key: bytes) -> Session | None:
+        """The session of that digest, if it is open here."""
+        return self._by_key.get(key)
+
+    def move(self, session: Session, uid: str, upstream_id: bytes, generation: int) -> None:
+        """From now on another instance is its owner."""
+        before, session.sealed = (
+            session.sealed,
+            session.sealed._replace(uid=uid, upstream_id=upstream_id),
+        )
+        session.generation = generation
+        if session.counted and self._open.get(session.id) is session:
+            self.load(before.uid).sessions -= 1
+            self.load(uid).sessions += 1
+
+    def has_ended(self, session: Session) -> bool:
+        """Whether it was ended here, or heard to be."""
+        return session.key in self._ended
+
+    def doubt(self) -> None:
+        """Looks every session up again: what was heard of them may be out of date."""
+        for session in self._open.values():
+            session.looked = False
+
     def end(self, session: Session) -> None:
         """From now on its id is unknown."""
-        self._bury(digest(session.id), session.until)
+        self._bury(session.key, session.until)
         self._drop(session)
 
     def load(self, uid: str) -> Load:
@@ -99,9 +142,13 @@ class OpenSessions:
         return found
 
     def keep_only(self, uids: Container[str]) -> None:
-        """Forgets the sessions of instances that are no longer there."""
+        """Forgets the sessions of instances that are no longer there, but for those in use.
+
+        When they are used again, their records say what to do.
+        """
         for session in [s for s in self._open.values() if s.sealed.uid not in uids]:
-            self._drop(session)
+            if not session.calls and not session.streams:
+                self._drop(session)
         for uid in [u for u, load in self.loads.items() if u not in uids and not load.calls]:
             del self.loads[uid]
 
@@ -121,20 +168,27 @@ class OpenSessions:
             self._ended.popitem(last=False)
 
     def _unseal(self, id: str) -> Session | None:
-        told = self._sealer.open(id)
+        told = self.sealer.open(id)
         if told is None or digest(id) in self._ended:
             return None
-        return self._remember(id, told)
+        session = self._remember(id, told)
+        session.looked = False
+        return session
 
     def _remember(self, id: str, told: SealedSession) -> Session:
         now = self._clock.monotonic()
         left = told.expires - self._clock.now().timestamp()
         session = self._open[id] = Session(id, told, now + left, now)
+        self._by_key[session.key] = session
         self.load(told.uid).sessions += 1
         return session
 
     def _drop(self, session: Session) -> None:
-        if self._open.pop(session.id, None) is not None and session.counted:
+        if self._open.get(session.id) is not session:
+            return
+        del self._open[session.id]
+        del self._by_key[session.key]
+        if session.counted:
             self.load(session.sealed.uid).sessions -= 1
 
     def _is_over(self, session: Session, now: float) -> bool:

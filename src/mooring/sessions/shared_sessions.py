@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from mooring.clock import Clock
 from mooring.core.load import Joint
 from mooring.core.reporting import Report, told, understood
-from mooring.sessions.open_sessions import OpenSessions, Session, digest
-from mooring.sessions.seal import LIFETIME, SealedSession, Sealer
+from mooring.sessions.open_sessions import OpenSessions, Session
+from mooring.sessions.seal import LIFETIME, Sealer
 
 
 class SharedSessions(OpenSessions):
@@ -23,7 +23,6 @@ class SharedSessions(OpenSessions):
         self.gateway = gateway
         self._joint = Joint(self.loads)
         self.everywhere = self._joint
-        self._by_digest: dict[bytes, Session] = {}
         self._used: dict[bytes, None] = {}
         self._ended_here: dict[bytes, None] = {}
         self._swept_at = clock.monotonic()
@@ -50,7 +49,7 @@ class SharedSessions(OpenSessions):
         return session
 
     def end(self, session: Session) -> None:
-        self._ended_here[digest(session.id)] = None
+        self._ended_here[session.key] = None
         super().end(session)
 
     def sweep(self) -> list[Session]:
@@ -66,14 +65,14 @@ class SharedSessions(OpenSessions):
 
     def _take(self, session: Session) -> None:
         """From now on it counts here, and the others hear of it."""
-        self._used[digest(session.id)] = None
+        self._used[session.key] = None
         if not session.counted:
             session.counted = True
             self.load(session.sealed.uid).sessions += 1
 
     def _let_go(self, mark: bytes) -> None:
         """Another gateway has taken it up; here it stays only as long as something goes on."""
-        session = self._by_digest.get(mark)
+        session = self.known(mark)
         if session is None:
             return
         if not _busy(session):
@@ -83,7 +82,7 @@ class SharedSessions(OpenSessions):
             self.load(session.sealed.uid).sessions -= 1
 
     def _end_too(self, mark: bytes) -> None:
-        session = self._by_digest.get(mark)
+        session = self.known(mark)
         self._bury(mark, session.until if session else self._clock.monotonic() + LIFETIME)
         if session is not None:
             self._drop(session)
@@ -94,16 +93,9 @@ class SharedSessions(OpenSessions):
             self._take(session)
         return session
 
-    def _remember(self, id: str, told: SealedSession) -> Session:
-        session = super()._remember(id, told)
-        self._by_digest[digest(id)] = session
-        return session
-
     def _drop(self, session: Session) -> None:
         super()._drop(session)
-        mark = digest(session.id)
-        self._by_digest.pop(mark, None)
-        self._used.pop(mark, None)
+        self._used.pop(session.key, None)
 
 
 def _busy(session: Session) -> bool:
