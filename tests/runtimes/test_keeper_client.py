@@ -109,6 +109,7 @@ def test_the_listening_socket_is_lent_again_and_again(with_keeper: WithKeeper) -
             assert second.getsockname() == place
             assert second.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
             assert second.getblocking() is False
+            assert second.get_inheritable() is False
 
     with_keeper(story)
 

@@ -12,7 +12,7 @@ import pytest
 from support.keeper_here import keeper_here
 
 from mooring.clock import SystemClock
-from mooring.core.keeping import PROTOCOL, KeeperState
+from mooring.core.keeping import PROTOCOL, KeeperState, ListenerSpec
 from mooring.errors import Conflict, Unavailable
 from mooring.runtimes.keeper_client import KeeperClient
 from mooring.runtimes.keeper_start import KeeperStart
@@ -120,5 +120,26 @@ def test_a_keeper_that_cannot_begin_is_quoted(run: Run, short: Path) -> None:
             assert caught.value.reason == "KeeperGone"
             assert "the keeper ended at once" in caught.value.message
             assert "unrecognized arguments: --no-such-option" in caught.value.message
+
+    run(story())
+
+
+@pytest.mark.process
+def test_a_socket_that_is_held_is_the_next_keepers_too(run: Run, short: Path) -> None:
+    async def story() -> None:
+        async with way(short) as (start, client):
+            first = await start.ensure()
+            listener = await client.listener("127.0.0.1", 0)
+            place = listener.getsockname()
+            start.hold(ListenerSpec(name="gateway", host="127.0.0.1", port=0), listener)
+            os.kill(first.pid, signal.SIGKILL)
+            await ended(first)
+            await start.ensure()
+            start.release()
+            listener.close()
+            again = await client.listener("127.0.0.1", 0)
+            assert again.getsockname() == place
+            again.close()
+            await client.shutdown(1.0)
 
     run(story())

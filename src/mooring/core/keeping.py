@@ -11,6 +11,8 @@ from msgspec import Struct
 
 PROTOCOL = 1
 """Raised when an older keeper could no longer be spoken to."""
+LISTENER = "gateway"
+"""What the listening socket of the MCP port is called."""
 PROBE = (b"mooring-probe", b"1")
 """Header of requests of the daemon's own: its session is one more than clients may have."""
 

@@ -25,6 +25,10 @@ class Listeners:
         self._held: dict[str, tuple[ListenerSpec, socket.socket]] = {}
         self._turn = asyncio.Lock()
 
+    def adopt(self, spec: ListenerSpec, sock: socket.socket) -> None:
+        """A socket that listens already; held from now on under its name."""
+        self._held[spec.name] = (spec, sock)
+
     async def get(self, spec: ListenerSpec) -> socket.socket:
         """The socket of that name, which stays ours; bound now unless it is already.
 

@@ -28,7 +28,7 @@ from mooring.controllers.loop import Controllers
 from mooring.controllers.prober import Prober
 from mooring.controllers.servers import Surroundings
 from mooring.core.authorities import authorities
-from mooring.core.keeping import KeeperState
+from mooring.core.keeping import LISTENER, KeeperState, ListenerSpec
 from mooring.core.ports import ObjectStore
 from mooring.core.reporting import Reports
 from mooring.core.session_record import SessionStore
@@ -131,6 +131,7 @@ async def _live(settings: Settings, places: Places, keeps: bool, audience: Audie
                 state = await start.ensure()
                 try:
                     listener = await keeper.listener(host, port)
+                    start.hold(ListenerSpec(name=LISTENER, host=host, port=port), listener)
                     base = _base(host, listener)
                     front = Front(base, door)
                     daemon = _Daemon(settings, places, store, pool, clock, front)
@@ -141,6 +142,7 @@ async def _live(settings: Settings, places: Places, keeps: bool, audience: Audie
                     answering = daemon.answering(listener, log, records)
                     await daemon.live(start, keeper, answering, ending, ready)
                 finally:
+                    start.release()
                     if not keeps:
                         await end_keeper(keeper, clock)
 

@@ -24,7 +24,7 @@ import uvloop
 
 from mooring import telemetry
 from mooring.clock import Clock, SystemClock
-from mooring.core.keeping import PROTOCOL, KeeperState
+from mooring.core.keeping import PROTOCOL, KeeperState, ListenerSpec
 from mooring.errors import MooringError
 from mooring.keeper.claim import Claim
 from mooring.keeper.control import Control
@@ -54,13 +54,15 @@ class Options:
     alone: float = ALONE
     rung: Rung | None = None
     """Forced, instead of the best that works."""
+    listeners: tuple[tuple[ListenerSpec, int], ...] = ()
+    """Listening sockets that are there already, by descriptor."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a keeper to its end; 1 where it cannot begin, with the reason on stderr."""
     given = _parse(arguments)
     path = Path(os.path.abspath(given.socket))
-    options = Options(path, given.alone_seconds, given.rung)
+    options = Options(path, given.alone_seconds, given.rung, _inherited(given.listener))
     _open_log(given.log)
     os.chdir("/")
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal that closes is not ours
@@ -82,6 +84,8 @@ async def keep(options: Options, sock: socket.socket, clock: Clock) -> None:
     """Serves the bound socket until it is time to end, then ends all children."""
     forker, ladder, logs = Forker(), Ladder(home(str(options.socket))), Logs(clock)
     listeners, presence = Listeners(), Presence(clock)
+    for spec, descriptor in options.listeners:
+        listeners.adopt(spec, socket.socket(fileno=descriptor))
     _raise_limit()
     try:
         about = await _introduce(forker, ladder, options, clock)
@@ -155,7 +159,24 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--log", default="", help="file of the keeper's own log")
     parser.add_argument("--alone-seconds", type=float, default=ALONE, help="end when alone so long")
     parser.add_argument("--rung", choices=RUNGS, help="hold children this way, not the best one")
+    parser.add_argument(
+        "--listener",
+        nargs=4,
+        action="append",
+        default=[],
+        metavar=("NAME", "HOST", "PORT", "DESCRIPTOR"),
+        help="a listening socket to hold from the beginning",
+    )
     return parser.parse_args(arguments)
+
+
+def _inherited(given: Sequence[Sequence[str]]) -> tuple[tuple[ListenerSpec, int], ...]:
+    """Listening sockets that we were started with; children must not get them."""
+    found = []
+    for name, host, port, descriptor in given:
+        os.set_inheritable(int(descriptor), False)
+        found.append((ListenerSpec(name=name, host=host, port=int(port)), int(descriptor)))
+    return tuple(found)
 
 
 def _open_log(path: str) -> None:

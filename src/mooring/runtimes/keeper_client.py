@@ -6,6 +6,7 @@ Unavailable("UpstreamTimeout"): its children may well be alive.
 """
 
 import asyncio
+import os
 import socket
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +16,7 @@ import msgspec
 from mooring import errors
 from mooring.core.address import Address
 from mooring.core.keeping import (
+    LISTENER,
     Changes,
     Ending,
     KeeperState,
@@ -35,8 +37,6 @@ POLL = 20.0
 LIMIT = 64 * 1024 * 1024
 """Bytes of an answer."""
 JSON = ((b"content-type", b"application/json"),)
-_CLOSED_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-"""Python passes received descriptors on to the programs that it starts unless this is said."""
 
 
 class KeeperClient:
@@ -77,7 +77,7 @@ class KeeperClient:
         """Begins the end of all children, and of the keeper."""
         await self._ask("POST", "/v1/shutdown", msgspec.json.encode(Ending(grace=grace)))
 
-    async def listener(self, host: str, port: int, name: str = "gateway") -> socket.socket:
+    async def listener(self, host: str, port: int, name: str = LISTENER) -> socket.socket:
         """The listening socket of that name, which the keeper keeps open across daemons.
 
         Raises Conflict("PortInUse") and Invalid.
@@ -153,9 +153,11 @@ def _hear(line: socket.socket, received: list[int]) -> bytes:
     answer = b""
     while len(answer) < LIMIT:
         try:
-            piece, descriptors, _, _ = socket.recv_fds(line, 65536, 4, _CLOSED_ON_EXEC)
+            piece, descriptors, _, _ = socket.recv_fds(line, 65536, 4)
         except ConnectionResetError:
             break
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)  # programs that we start would hold it open
         received += descriptors
         if not piece:
             break

@@ -7,13 +7,14 @@ somebody looks for it again.
 
 import contextlib
 import os
+import socket
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mooring.clock import Clock
 from mooring.core.installing import clean
-from mooring.core.keeping import PROTOCOL, KeeperState
+from mooring.core.keeping import PROTOCOL, KeeperState, ListenerSpec
 from mooring.errors import Conflict, Unavailable
 from mooring.runtimes.environment import base
 from mooring.runtimes.keeper_client import KeeperClient
@@ -24,6 +25,10 @@ LOOK = 0.02
 """Seconds between two tries."""
 SAID = 5
 """Lines of the log that are shown when it does not."""
+LISTENER = 3
+"""Descriptor under which it finds a listening socket."""
+
+_Dup = tuple[int, int, int]
 
 
 class KeeperStart:
@@ -45,6 +50,22 @@ class KeeperStart:
         self._argv = [sys.executable, "-m", "mooring.programs.keeper"]
         self._argv += ["--socket", str(client.socket_path), "--log", str(log), *options]
         self._pid = 0
+        self._held: tuple[ListenerSpec, socket.socket] | None = None
+
+    def hold(self, spec: ListenerSpec, listener: socket.socket) -> None:
+        """A keeper that is started from now on begins with this listening socket.
+
+        So it outlives a keeper that was killed, as it does a daemon. The socket stays the
+        caller's.
+        """
+        self.release()
+        self._held = spec, listener.dup()
+
+    def release(self) -> None:
+        """Holds no socket any more; harmless twice."""
+        if self._held is not None:
+            self._held[1].close()
+            self._held = None
 
     async def ensure(self) -> KeeperState:
         """The state of the keeper, which is started if there is none.
@@ -56,9 +77,19 @@ class KeeperStart:
         if state is None:
             self._collect()
             beginning = _size(self._log)
-            self._pid = _spawn(self._argv, self._environment, self._log)
+            self._pid = self._spawn()
             state = await self._born(beginning)
         return self._understood(state)
+
+    def _spawn(self) -> int:
+        argv: list[str] = self._argv
+        passed: tuple[_Dup, ...] = ()
+        if self._held is not None:
+            spec, listener = self._held
+            told = (spec.name, spec.host, str(spec.port), str(LISTENER))
+            argv = [*argv, "--listener", *told]
+            passed = ((os.POSIX_SPAWN_DUP2, listener.fileno(), LISTENER),)
+        return _spawn(argv, self._environment, self._log, passed)
 
     async def _living(self) -> KeeperState | None:
         """Who is there; one that is just ending cuts connections, and is then asked again."""
@@ -110,7 +141,9 @@ class KeeperStart:
         return True
 
 
-def _spawn(argv: list[str], environment: Mapping[str, str], log: Path) -> int:
+def _spawn(
+    argv: list[str], environment: Mapping[str, str], log: Path, passed: tuple[_Dup, ...]
+) -> int:
     """Starts it in a session of its own; returns its pid."""
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -118,6 +151,7 @@ def _spawn(argv: list[str], environment: Mapping[str, str], log: Path) -> int:
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o600),
         (os.POSIX_SPAWN_DUP2, 1, 2),
+        *passed,
     ]
     try:
         return os.posix_spawn(argv[0], argv, environment, file_actions=actions, setsid=True)
