@@ -125,6 +125,7 @@ def test_where_a_server_comes_from(given: dict[str, Any], text: str) -> None:
     ("stored", "shown"),
     [
         ("Ready 2/3", "Ready 2/3"),
+        ("no, since 2025-12-31T00:00:00Z", "no, for 4d"),
         ("x (exit 1, retry at 00:00:16Z)", "x (exit 1, retry in 16 s)"),
         ("a, retry at 00:01:00Z, b, retry at 23:59:58Z", "a, retry in 60 s, b, retry in 0 s"),
     ],

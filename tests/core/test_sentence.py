@@ -88,6 +88,25 @@ def test_ready_instances_that_are_not_well_are_named() -> None:
     )
 
 
+def test_what_probes_found_says_since_when_and_what_happens_next() -> None:
+    since = {"failed_probes": 3, "message": "token is required", "health_since": START}
+    later = {**since, "message": "no", "health_since": RETRY}
+    rows = (row(0, health="unhealthy", **since), row(1, health="unhealthy", **later))
+    assert sentence(status(*rows, wanted=2), every=30) == (
+        "Ready 0/2, 2 instances unhealthy (token is required; others differ, "
+        "since 2026-01-01T00:00:00Z, probed every 30 s)"
+    )
+    waiting = row(0, "Starting", "degraded", failed_probes=1, message="token is required")
+    assert sentence(status(waiting, wanted=1), every=30) == (
+        "Ready 0/1, 1 instance Starting (token is required, probed every 30 s)"
+    )
+
+
+def test_verbs_agree_with_their_number() -> None:
+    rows = (row(0, health="unauthenticated"), row(1, health="unauthenticated"))
+    assert sentence(status(*rows, wanted=2)) == "Ready 2/2, 2 instances require authentication"
+
+
 def test_instances_of_an_older_spec_are_named() -> None:
     rows = (row(0, checksum="old"), row(1, checksum="old"), row(2, "Starting"))
     assert sentence(status(*rows, phase="Ready", wanted=2)) == (

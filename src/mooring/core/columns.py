@@ -18,6 +18,7 @@ NONE = "<none>"
 
 _DAY = 86400
 _RETRY = re.compile(r"retry at (\d\d:\d\d:\d\d)Z")
+_SINCE = re.compile(r"since (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +75,10 @@ def source(server: Document) -> str:
 
 
 def message(document: Document, now: datetime) -> str:
-    """The sentence for how an object is, with times to come as `retry in 16 s`."""
-    return _RETRY.sub(
-        lambda found: f"retry in {_seconds_until(found[1], now)} s",
-        str(_status(document).get("message") or ""),
-    )
+    """The sentence for how an object is, with moments as `retry in 16 s` and `for 40s`."""
+    said = str(_status(document).get("message") or "")
+    said = _RETRY.sub(lambda found: f"retry in {_seconds_until(found[1], now)} s", said)
+    return _SINCE.sub(lambda found: f"for {age(found[1], now)}", said)
 
 
 def eras(server: Document) -> str:

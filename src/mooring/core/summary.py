@@ -60,7 +60,7 @@ def summarize(server: MCPServer, outcome: Outcome, now: datetime) -> ServerStatu
         restarted_at=restarted(server),
         observed_generation=server.metadata.generation,
     )
-    said = sentence(status)
+    said = sentence(status, every=server.spec.health_check.interval_seconds)
     currency = _currency(staying, outcome.target.checksum)
     claims = [_readiness(status, outcome, said), currency]
     claims += [outcome.change.claim] if outcome.change else []
