@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from mooring.clock import Clock
+from mooring.core.aggregate_items import Lists
 from mooring.kinds.ref import Ref
 from mooring.kinds.server import Eras, MCPServer
 
@@ -48,6 +49,10 @@ class Contact(Protocol):
 
     def list_tools(self, seconds: float) -> Awaitable[Sequence[Mapping[str, Any]]]:
         """All its tools."""
+        ...
+
+    def lists(self, able: Mapping[str, Any], seconds: float) -> Awaitable[Lists]:
+        """Everything that it offers, as far as its capabilities say that it does."""
         ...
 
     def call_tool(

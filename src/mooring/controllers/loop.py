@@ -1,24 +1,26 @@
 """The loop: what happened leads to a look at the object that it happened to.
 
 Four kinds of news fill one queue: changed objects (a server; a secret, for the servers that
-use it; a server, for its group), changed instances, changed beliefs, and time. Once a
-minute everything is looked at whatever happened. Objects are looked at side by side, so that
-a slow one delays no other.
+use it; a server, for its group and the virtual servers of that), changed instances, changed
+beliefs and lists, and time. Once a minute every server is looked at whatever happened. Objects
+are looked at side by side, so that a slow one delays no other.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
 from mooring import telemetry
 from mooring.clock import Clock
+from mooring.controllers.catalogs import Catalogs
 from mooring.controllers.follow import Listener, follow
 from mooring.controllers.groups import GroupReconciler
 from mooring.controllers.prober import Prober
 from mooring.controllers.queue import Queue
 from mooring.controllers.recorder import Recorder
 from mooring.controllers.servers import ServerReconciler, Surroundings
+from mooring.controllers.virtual import Outlook, VirtualReconciler
 from mooring.core import backoff
 from mooring.core.environment import secret_names
 from mooring.core.ports import Change, ObjectStore, Runtime
@@ -26,6 +28,7 @@ from mooring.errors import MooringError
 from mooring.kinds.base import Object
 from mooring.kinds.ref import Ref
 from mooring.kinds.server import MCPServer
+from mooring.kinds.virtual import VirtualMCPServer
 
 SIDE_BY_SIDE = 64
 """Objects looked at at the same time."""
@@ -34,6 +37,10 @@ RESYNC = 60.0
 AT_ONCE = 16
 """Objects of such a look that are asked for in one go, so that requests are not held up."""
 BREATH = 0.05
+
+
+Reconciler = Callable[[Ref], Awaitable[datetime | None]]
+"""One step towards what is wanted of an object; returns when to come back, if time matters."""
 
 
 class Controllers:
@@ -54,6 +61,8 @@ class Controllers:
         self._around = around
         self._recorder = Recorder(store, clock)
         self._servers: dict[Ref, MCPServer] = {}
+        self._virtuals: dict[Ref, VirtualMCPServer] = {}
+        self.catalogs = Catalogs(prober.lists, clock)
         self._queue: Queue | None = None
         self.looked = asyncio.Event()
         """Set once every server that was there at the start has been looked at: until then its
@@ -69,7 +78,19 @@ class Controllers:
                 self._store, self._runtime, self._clock, self._prober, self._recorder, self._around
             )
             groups = GroupReconciler(self._store, lambda: self._servers.values())
-            worker = _Worker(queue, servers, groups, self._around.chance, tasks)
+            self.catalogs.begin(tasks, self._relisted)
+            virtuals = VirtualReconciler(
+                self._store,
+                self._recorder,
+                self.catalogs,
+                Outlook(self._clock, lambda: self._servers.values(), self._around.base),
+            )
+            reconcilers: Mapping[str, Reconciler] = {
+                "MCPServer": servers.reconcile,
+                "MCPGroup": groups.reconcile,
+                "VirtualMCPServer": virtuals.reconcile,
+            }
+            worker = _Worker(queue, reconcilers, self._around.chance, tasks)
             worker.seen = self._seen
             tasks.create_task(self._recorder.run(), name="recorder")
             tasks.create_task(self._follow_servers(queue), name="servers")
@@ -77,6 +98,7 @@ class Controllers:
             poll = servers.secrets.watch(lambda: self._servers.values(), queue.add)
             tasks.create_task(poll, name="secrets outside")
             tasks.create_task(self._follow_groups(queue), name="groups")
+            tasks.create_task(self._follow_virtuals(queue), name="virtual servers")
             tasks.create_task(self._follow_instances(queue), name="instances")
             tasks.create_task(self._resync(queue), name="resync")
             tasks.create_task(worker.run(), name="worker")
@@ -97,7 +119,7 @@ class Controllers:
             before = list(self._servers.values())
             self._servers = {one.ref: one for one in items if isinstance(one, MCPServer)}
             for server in (*before, *self._servers.values()):
-                _ask_for(queue, server)
+                self._ask_for(queue, server)
             if self._unseen is None:
                 self._unseen = set(self._servers)
                 if not self._unseen:
@@ -110,9 +132,11 @@ class Controllers:
             before = self._servers.pop(ref, None)
             if change.type != "DELETED":
                 self._servers[ref] = server
+            else:
+                self.catalogs.forget(ref)
             for one in (before, server):
                 if one is not None:
-                    _ask_for(queue, one)
+                    self._ask_for(queue, one)
 
         await self._follow("MCPServer", Listener(listed, changed))
 
@@ -131,11 +155,52 @@ class Controllers:
         await self._follow("Secret", Listener(listed, lambda change: touched(change.object)))
 
     async def _follow_groups(self, queue: Queue) -> None:
+        def touched(group: Object) -> None:
+            queue.add(group.ref)
+            self._ask_for_joined(queue, group.ref)
+
         def listed(items: tuple[Object, ...]) -> None:
             for group in items:
-                queue.add(group.ref)
+                touched(group)
 
-        await self._follow("MCPGroup", Listener(listed, lambda c: queue.add(c.object.ref)))
+        await self._follow("MCPGroup", Listener(listed, lambda c: touched(c.object)))
+
+    async def _follow_virtuals(self, queue: Queue) -> None:
+        def listed(items: tuple[Object, ...]) -> None:
+            found = [one for one in items if isinstance(one, VirtualMCPServer)]
+            self._virtuals = {one.ref: one for one in found}
+            for ref in self._virtuals:
+                queue.add(ref)
+
+        def changed(change: Change) -> None:
+            virtual = change.object
+            self._virtuals.pop(virtual.ref, None)
+            if change.type != "DELETED" and isinstance(virtual, VirtualMCPServer):
+                self._virtuals[virtual.ref] = virtual
+            queue.add(virtual.ref)
+
+        await self._follow("VirtualMCPServer", Listener(listed, changed))
+
+    def _ask_for(self, queue: Queue, server: MCPServer) -> None:
+        """A look at a server, at the group that it counts in, and at what is made of that."""
+        queue.add(server.ref)
+        if server.spec.group is not None:
+            group = Ref("MCPGroup", server.ref.namespace, server.spec.group)
+            queue.add(group)
+            self._ask_for_joined(queue, group)
+
+    def _ask_for_joined(self, queue: Queue, group: Ref) -> None:
+        """A look at the virtual servers that are made of a group."""
+        for ref, virtual in self._virtuals.items():
+            if ref.namespace == group.namespace and virtual.spec.group == group.name:
+                queue.add(ref)
+
+    def _relisted(self, ref: Ref) -> None:
+        """The lists of a server were asked for."""
+        server = self._servers.get(ref)
+        if server is not None and server.spec.group is not None and self._queue is not None:
+            group = Ref("MCPGroup", ref.namespace, server.spec.group)
+            self._ask_for_joined(self._queue, group)
 
     async def _follow(self, kind: str, listener: Listener) -> None:
         await follow(self._store, kind, listener, self._clock, self._around.chance)
@@ -178,14 +243,12 @@ class _Worker:
     def __init__(
         self,
         queue: Queue,
-        servers: ServerReconciler,
-        groups: GroupReconciler,
+        reconcilers: Mapping[str, Reconciler],
         chance: Callable[[], float],
         tasks: asyncio.TaskGroup,
     ) -> None:
         self._queue = queue
-        self._servers = servers
-        self._groups = groups
+        self._reconcilers = reconcilers
         self._chance = chance
         self._tasks = tasks
         self._places = asyncio.Semaphore(SIDE_BY_SIDE)
@@ -200,7 +263,7 @@ class _Worker:
 
     async def _look(self, ref: Ref) -> None:
         try:
-            self._queue.done(ref, await self._reconcile(ref))
+            self._queue.done(ref, await self._reconcilers[ref.kind](ref))
         except MooringError as error:
             delay = self._queue.failed(ref, self._chance())
             telemetry.event(
@@ -213,16 +276,3 @@ class _Worker:
         finally:
             self._places.release()
             self.seen(ref)
-
-    async def _reconcile(self, ref: Ref) -> datetime | None:
-        if ref.kind == "MCPServer":
-            return await self._servers.reconcile(ref)
-        await self._groups.reconcile(ref)
-        return None
-
-
-def _ask_for(queue: Queue, server: MCPServer) -> None:
-    """A look at a server, and at the group that it counts in."""
-    queue.add(server.ref)
-    if server.spec.group is not None:
-        queue.add(Ref("MCPGroup", server.ref.namespace, server.spec.group))

@@ -13,6 +13,7 @@ from typing import Any
 
 from mooring.controllers.contact import Answer, Practice
 from mooring.controllers.handshakes import greet
+from mooring.core.aggregate_items import Lists
 from mooring.core.health import Finding, Probe, believe, verdict
 from mooring.core.repeating import safe_tools
 from mooring.core.workload import Observed
@@ -44,7 +45,7 @@ class Patient:
         self._contact = practice.connect(instance.address, server)
         self._turn = asyncio.Lock()
         self._connected = False
-        self._has_tools = True
+        self._able: Mapping[str, Any] = {"tools": {}}
         self._tools: tuple[Mapping[str, Any], ...] | None = None
         self._probes = 0
         self._due = 0.0
@@ -79,6 +80,18 @@ class Patient:
             if self.left:
                 raise Conflict("NotRunning", f"instance/{self.name} is not running any more")
             return await self._probe(self.belief)
+
+    async def lists(self) -> Lists:
+        """Everything that it offers. Raises Conflict "NotRunning", or as a contact does."""
+        async with self._turn:
+            if self.left or self.belief is None:
+                raise Conflict("NotRunning", f"instance/{self.name} is not running")
+            seconds = self._server.spec.health_check.timeout_seconds
+            if not self._connected:
+                self._connect(await self._contact.handshake(seconds, self._server.spec.eras))
+            if not self._connected:
+                raise Denied("LoginNeeded", f"instance/{self.name} wants the caller's own login")
+            return await self._contact.lists(self._able, seconds)
 
     # -- its life ---------------------------------------------------------------------------
 
@@ -130,7 +143,7 @@ class Patient:
 
     def _connect(self, answer: Answer) -> None:
         self._connected = not answer.needs_login
-        self._has_tools = "tools" in answer.capabilities
+        self._able = answer.capabilities
 
     # -- one probe --------------------------------------------------------------------------
 
@@ -180,7 +193,7 @@ class Patient:
         """The probe proper, until then."""
         left = max(end - self._practice.clock.monotonic(), 0.001)
         if check.tool is None:
-            if self._has_tools:
+            if "tools" in self._able:
                 self._note(await self._contact.list_tools(left))
             else:
                 await self._contact.ping(left)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from mooring.clock import Clock
 from mooring.controllers.contact import Connect, Practice
 from mooring.controllers.patient import Patient
+from mooring.core.aggregate_items import Lists
 from mooring.core.health import Probe, remembered
 from mooring.core.workload import Observed
 from mooring.core.world import Belief
@@ -68,6 +69,13 @@ class Prober:
             if patient.name == name:
                 return await patient.probe()
         raise Conflict("NotRunning", f"instance/{name} is not running")
+
+    async def lists(self, ref: Ref, uid: str) -> Lists:
+        """What an instance offers. Raises Conflict "NotRunning", or as a contact does."""
+        patient = self._patients.get(ref, {}).get(uid)
+        if patient is None:
+            raise Conflict("NotRunning", f"an instance of {ref} is not running any more")
+        return await patient.lists()
 
     def last(self, ref: Ref, uid: str) -> Probe | None:
         """The last probe of an instance, since Mooring was started."""

@@ -11,11 +11,8 @@ from typing import Literal
 from mooring.core.conditions import Claim
 from mooring.core.health import best, standing
 from mooring.kinds.server import InstanceStatus, MCPServer
-from mooring.kinds.virtual import Phase, Word
+from mooring.kinds.virtual import Listed, Phase, Word
 
-Listed = Literal["shared", "per-caller", "no"]
-"""How clients get to see what a backend offers: one list for all of them; one for each, asked
-with the caller's own credentials; not at all."""
 Reason = Literal[
     "AllBackendsRoutable", "SomeBackendsUnhealthy", "NoRoutableBackends", "BackendsPending",
     "GroupNotFound",
@@ -50,7 +47,8 @@ class Backend:
 
     @property
     def listed(self) -> Listed:
-        """How clients get to see what it offers."""
+        """How clients get to see what it offers: one list for all of them; one for each, asked
+        with the caller's own credentials; not at all."""
         if self.forwards and (self.routable or self.word in SERVING):
             return "per-caller"
         return "shared" if self.word in SERVING else "no"

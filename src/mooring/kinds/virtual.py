@@ -25,6 +25,7 @@ Visibility = Literal["allow", "deny"]
 Phase = Literal["Pending", "Ready", "Degraded", "Failed"]
 Word = Literal["ready", "degraded", "unavailable", "unauthenticated", "unknown"]
 """How a backend is."""
+Listed = Literal["shared", "per-caller", "no"]
 
 EXPOSED_NAME = r"^[A-Za-z0-9_-]+$"
 ExposedName = Annotated[str, Field(min_length=1, max_length=64, pattern=EXPOSED_NAME)]
@@ -124,6 +125,9 @@ class DiscoveredBackend(Part):
     """How it is, in a word."""
     message: str = ""
     """Why, where it is not ready."""
+    listed: Listed = "no"
+    """Whether its lists are the same for all clients, are asked for each with the credentials of
+    the caller, or are not to be had. The counts are of those that are the same for all."""
     tool_count: int = 0
     """Tools of it that clients see."""
     hidden_tools: int = 0
@@ -131,9 +135,7 @@ class DiscoveredBackend(Part):
     estimated_tokens: int = 0
     """What its tools cost a model."""
     tools_checksum: str = ""
-    """Of the names, descriptions and schemas of all its tools; empty while they are not known."""
-    problems: tuple[str, ...] = ()
-    """Clashes and drops, sorted; the first twenty."""
+    """Of the names, descriptions and schemas of all its tools, as they were last seen."""
 
 
 class VirtualStatus(Part):
@@ -156,6 +158,8 @@ class VirtualStatus(Part):
     estimated_tokens: int = 0
     """What the list of tools costs a model: its names, descriptions and schemas, at four characters
     a token."""
+    problems: tuple[str, ...] = ()
+    """Clashes, drops, and names in the spec that mean nothing; sorted, the first fifty."""
     url: str = ""
     """Where clients find it."""
     checksum: str = ""

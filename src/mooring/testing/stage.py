@@ -6,6 +6,7 @@ do: `at_work` twice is a restart of Mooring.
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from mooring.clock import Clock
 from mooring.controllers.loop import Controllers
 from mooring.controllers.prober import Prober
 from mooring.controllers.servers import Surroundings
+from mooring.core.aggregate_items import Lists
 from mooring.core.load import Load
 from mooring.core.ports import SecretStore
 from mooring.errors import Denied, Invalid, NotFound, Unavailable
@@ -55,6 +57,9 @@ class Greetings:
         """They never answer a handshake."""
         self.tools: dict[str, Sequence[Mapping[str, Any]]] = {}
         """What they list."""
+        self.unlisted: set[str] = set()
+        """They refuse to list anything when they are asked for everything."""
+        self.prompts: dict[str, Sequence[Mapping[str, Any]]] = {}
         self.results: dict[str, Mapping[str, Any]] = {}
         """What their tools answer."""
         self.failing: dict[str, Exception] = {}
@@ -104,6 +109,18 @@ class Talk:
     async def list_tools(self, seconds: float) -> Sequence[Mapping[str, Any]]:
         await self._answer("tools/list", seconds)
         return self._greetings.tools.get(self._name, ())
+
+    async def lists(self, able: Mapping[str, Any], seconds: float) -> Lists:
+        await self._answer("lists", seconds)
+        known = self._greetings
+        if self._name in known.unlisted:
+            raise Invalid("UpstreamRejected", "no such method")
+        tools = known.tools.get(self._name, ()) if "tools" in able else ()
+        prompts = known.prompts.get(self._name, ())
+        return Lists(
+            tools=[json.dumps(tool).encode() for tool in tools],
+            prompts=[json.dumps(prompt).encode() for prompt in prompts],
+        )
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], seconds: float

@@ -15,6 +15,7 @@ from importlib.metadata import version
 from typing import Any, Literal, NoReturn
 
 from mooring.core.address import Address
+from mooring.core.aggregate_items import Lists
 from mooring.core.bridging import failure, knows_stateless
 from mooring.core.codes import HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND
 from mooring.core.era import STATELESS, Era
@@ -37,6 +38,15 @@ TAKE_BACK_SECONDS = 0.5
 _TYPE = (b"content-type", b"application/json")
 _CLIENT = {"name": "mooring", "version": version("mooring")}
 _META = "io.modelcontextprotocol/"
+_LISTS = {
+    "tools": ("tools", "tools", "tools/list"),
+    "prompts": ("prompts", "prompts", "prompts/list"),
+    "resources": ("resources", "resources", "resources/list"),
+    "templates": ("resources", "resourceTemplates", "resources/templates/list"),
+}
+"""Each list: the capability that says that there is one, its key in a page, its method."""
+_UNDECLARED = ("resources/templates/list",)
+"""Methods that a server with the capability may still not know."""
 _FAULTS = (INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS)
 
 Message = dict[str, Any]
@@ -100,17 +110,32 @@ class McpClient:
 
     async def list_tools(self, seconds: float) -> list[Message]:
         """All tools, of all pages. Raises NotFound "SessionLost", or as `call_tool` does."""
-        tools: list[Message] = []
-        cursor: Any = None
         async with self._patience(seconds):
-            for _ in range(PAGES):
-                params = {} if cursor is None else {"cursor": cursor}
-                page = self._result(await self._ask("tools/list", params, seconds))
-                tools += page.get("tools") or ()
-                cursor = page.get("nextCursor")
-                if cursor is None:
-                    return tools
-        raise Unavailable("UpstreamError", f"tools/list does not end after {PAGES} pages")
+            return await self._all("tools", "tools/list", seconds)
+
+    async def lists(self, able: Mapping[str, Any], seconds: float) -> Lists:
+        """Everything that a server with these capabilities offers. Raises as `list_tools` does."""
+        found: dict[str, list[bytes]] = {}
+        async with self._patience(seconds):
+            for name, (capability, key, method) in _LISTS.items():
+                items = await self._all(key, method, seconds) if capability in able else []
+                found[name] = [_text(item) for item in items]
+        return Lists(**found)
+
+    async def _all(self, key: str, method: str, seconds: float) -> list[Message]:
+        items: list[Message] = []
+        cursor: Any = None
+        for _ in range(PAGES):
+            params = {} if cursor is None else {"cursor": cursor}
+            said = await self._ask(method, params, seconds)
+            if _code(said) == METHOD_NOT_FOUND and method in _UNDECLARED:
+                return []
+            page = self._result(said)
+            items += page.get(key) or ()
+            cursor = page.get("nextCursor")
+            if cursor is None:
+                return items
+        raise Unavailable("UpstreamError", f"{method} does not end after {PAGES} pages")
 
     async def call_tool(self, name: str, arguments: Message, seconds: float) -> Message:
         """The result of a call, as the server gave it; `isError` is the caller's to look at.
@@ -292,6 +317,11 @@ async def _within(seconds: float) -> AsyncIterator[None]:
             yield
     except TimeoutError:
         raise Unavailable("UpstreamTimeout", f"timed out after {seconds:g} s") from None
+
+
+def _text(item: Any) -> bytes:
+    """What was read, as JSON; half a surrogate pair makes bytes that nobody takes for text."""
+    return json.dumps(item, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def _parsed(text: bytes) -> Message | None:
