@@ -67,6 +67,7 @@ FAMILIES: Mapping[str, Mapping[str, tuple[int, str]]] = MappingProxyType(
                 "The server was lost with the request in hand; it may have run.",
             ),
             "RecoveryFailed": (503, "A session's instance is gone, and none could take it over."),
+            "SessionLimit": (429, "The caller has as many sessions open as it may."),
             "SessionStoreUnavailable": (503, "Records of sessions cannot be read or written now."),
             "StoreUnavailable": (503, "What is stored could not be read or written."),
             "TooManyConnections": (503, "As many connections are open as are allowed."),

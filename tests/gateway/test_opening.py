@@ -4,9 +4,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from support.standin import message
 
 from mooring.gateway.opening import Agreed, negotiated
 from mooring.gateway.relay import Answer
+from mooring.sessions.open_sessions import Terms
 
 RESULT = b'{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-06-18"}}'
 ERROR = b'{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"no"}}'
@@ -92,5 +94,19 @@ def test_promises_are_kept_in_mind(run: Any) -> None:
         reply: Any = Pieces(b"application/json", text, whole=True)
         agreed = await negotiated(Answer(reply), "asked")
         assert agreed == Agreed("2025-06-18", ("tools", "tools.listChanged"))
+
+    run(story())
+
+
+def test_past_the_limit_of_a_caller_nothing_is_opened(world: Any, run: Any) -> None:
+    async def story() -> None:
+        async with world() as w:
+            w.sessions.terms = Terms(limit=1)
+            first = await w.open()
+            said = await w.ask(message("initialize", 1, protocolVersion="2025-11-25"))
+            assert (said.status, said.reason) == (429, "SessionLimit")
+            assert w.standins["notes"][0].opened == 1
+            assert (await w.ask(method="DELETE", mcp_session_id=first)).status == 200
+            await w.open()
 
     run(story())

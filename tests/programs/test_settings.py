@@ -1,7 +1,10 @@
 """Settings: given, else from the environment, else a default; nonsense is refused in words."""
 
+from dataclasses import fields
+
 import pytest
 
+from mooring.cli.up import serve
 from mooring.errors import Invalid
 from mooring.programs.settings import Settings, load, reference
 
@@ -74,4 +77,31 @@ def test_workers_are_counted() -> None:
 
 def test_the_reference_names_every_setting() -> None:
     page = reference()
-    assert all(f"`--{name.replace('_', '-')}`" in page for name in Settings.__slots__)
+    named = {item.metadata["variable"] for item in fields(Settings)}
+    assert all(f"| `{name}` |" in page for name in named)
+    assert len(named) == len(Settings.__slots__)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "ten", "1.5", "²", "99999999999"])
+@pytest.mark.parametrize(
+    "name", ["session_idle_seconds", "session_lifetime_seconds", "session_limit", "workers"]
+)
+def test_numbers_are_numbers(name: str, text: str) -> None:
+    with pytest.raises(Invalid, match="expected a number from 1 to"):
+        load({name: text}, {})
+
+
+def test_a_password_on_the_command_line_is_refused_and_not_repeated() -> None:
+    address = "redis://:hush-hush@cache/0"
+    with pytest.raises(Invalid, match="can be read by others") as caught:
+        load({"session_store": address}, {})
+    assert "hush" not in caught.value.message
+    assert load({}, {"MOORING_SESSION_STORE": address}).session_store == address
+
+
+def test_every_option_of_the_reference_is_one() -> None:
+    rows = [
+        line.split("|")[1].strip(" `") for line in reference().splitlines() if "MOORING" in line
+    ]
+    known = {option for each in serve.params for option in each.opts}
+    assert {row for row in rows if row} - known == set()

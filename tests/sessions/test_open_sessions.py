@@ -4,11 +4,14 @@ import tracemalloc
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from mooring.core.identity import ANONYMOUS
+import pytest
+
+from mooring.core.identity import ANONYMOUS, Identity
 from mooring.core.load import Load
+from mooring.errors import Unavailable
 from mooring.kinds.ref import Ref
 from mooring.sessions import open_sessions
-from mooring.sessions.open_sessions import IDLE_SECONDS, OpenSessions, Session
+from mooring.sessions.open_sessions import IDLE_SECONDS, OpenSessions, Session, Terms
 from mooring.sessions.seal import LIFETIME, Sealer
 from mooring.testing.clock import FakeClock
 
@@ -136,3 +139,17 @@ def test_an_idle_session_costs_little_memory() -> None:
     cost = (tracemalloc.get_traced_memory()[0] - before) / 1000
     tracemalloc.stop()
     assert cost < 3 * 1024
+
+
+def test_a_caller_has_so_many_sessions_open_and_no_more() -> None:
+    sessions = OpenSessions(SEALER, FakeClock(), Terms(limit=2))
+    first, other = opened(sessions), Identity("https://issuer", "ada")
+    sessions.admit(ANONYMOUS)
+    opened(sessions)
+    with pytest.raises(Unavailable, match="2 sessions are open") as caught:
+        sessions.admit(ANONYMOUS)
+    assert (caught.value.reason, caught.value.status) == ("SessionLimit", 429)
+    sessions.admit(other)
+    sessions.end(first)
+    sessions.end(first)
+    sessions.admit(ANONYMOUS)

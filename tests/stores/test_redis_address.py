@@ -27,6 +27,8 @@ SECRET = "hush-hush"
 )
 def test_an_address_says_where_a_redis_is(url: str, address: RedisAddress) -> None:
     assert parse(url) == address
+    assert parse(address.url, address.password) == address
+    assert address.password == "" or address.password not in address.url.replace("%2F", "/")
 
 
 def test_a_password_that_is_given_counts_more() -> None:

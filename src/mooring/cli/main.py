@@ -33,6 +33,7 @@ COMMANDS = {
     "rollout": "mooring.cli.rollout:rollout",
     "kubeconfig": "mooring.cli.access:kubeconfig",
     "token": "mooring.cli.access:token",
+    "session-key": "mooring.cli.session_key:session_key",
     "completion": "mooring.cli.completion:completion",
     "version": "mooring.cli.version:version",
     "keeper": "mooring.cli.up:keeper",

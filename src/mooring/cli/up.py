@@ -43,6 +43,17 @@ _SECRETS_ENV_PREFIX = click.option(
     help="How variables begin that hold secrets.  "
     "[env: MOORING_SECRETS_ENV_PREFIX; default: MOORING_SECRET_]",
 )
+_SESSION_STORE = click.option(
+    "--session-store",
+    metavar="WHERE",
+    help="Where records of sessions are kept: sqlite, memory, or redis://HOST:PORT/DB.  "
+    "[env: MOORING_SESSION_STORE; default: sqlite]",
+)
+_SESSION_KEY = click.option(
+    "--session-key",
+    metavar="FILE",
+    help="Keys that seal sessions, the same for all who share them.  [env: MOORING_SESSION_KEY]",
+)
 _FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
@@ -53,6 +64,8 @@ _FORMAT = "%(asctime)s %(levelname)s %(message)s"
 @_WORKERS
 @_SECRETS_DIR
 @_SECRETS_ENV_PREFIX
+@_SESSION_STORE
+@_SESSION_KEY
 @everywhere
 @pass_invocation
 def up(invocation: Invocation, /, file: str | None, **given: str | None) -> int:
@@ -123,6 +136,8 @@ class _Log:
 @_WORKERS
 @_SECRETS_DIR
 @_SECRETS_ENV_PREFIX
+@_SESSION_STORE
+@_SESSION_KEY
 @everywhere
 @pass_invocation
 def serve(invocation: Invocation, /, **given: str | None) -> int:

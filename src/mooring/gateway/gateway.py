@@ -72,7 +72,7 @@ class Gateway:
         via = f"1.1 mooring-{sealer.fingerprint}".encode()
         ids = EventIds(sealer.ring)
         affinity = Affinity(sealer.ring, clock)
-        self._books = Books(records, Records(sealer.ring), clock)
+        self._books = Books(records, Records(sealer.ring), clock, sessions.terms.idle)
         reopener = Reopener(courier, self._entries.get, clock, via)
         self.recovery = Recovery(sessions, self._books, reopener, self._entries.get, clock)
         self._hearing = Hearing(sessions, self._books, self.recovery, clock)

@@ -53,6 +53,7 @@ _DECODE = msgspec.json.Decoder(_Message).decode
 async def open_session(trip: Trip) -> None:
     """Has an instance answer an `initialize`, and gives the client a session id of ours."""
     call = trip.call
+    trip.plant.sessions.admit(call.identity)
     body = call.request.body
     parcel = Parcel("POST", trip.headers(), body, repeatable("initialize", body), STREAM_SECONDS)
     delivered = await trip.plant.courier.deliver(trip.entry, Opening(), parcel)

@@ -58,13 +58,21 @@ class Answering(Protocol):
 
 
 class Within:
-    """A gateway in this process; `turns`: there are others that accept on the same socket."""
+    """A gateway in this process; `turns`: there are others that accept on the same socket.
+
+    `beside` goes on for as long as the gateway does.
+    """
 
     def __init__(
-        self, gateway: Gateway, listener: socket.socket, turns: Turns | None = None
+        self,
+        gateway: Gateway,
+        listener: socket.socket,
+        beside: Callable[[], Coroutine[Any, Any, None]],
+        turns: Turns | None = None,
     ) -> None:
         self._gateway = gateway
         self._listener = listener
+        self._beside = beside
         self._turns = turns
         self._server = HttpServer(gateway.handle, refusal=refusal)
 
@@ -74,7 +82,9 @@ class Within:
 
     async def run(self) -> None:
         """Keeps the table true."""
-        await self._gateway.run()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._gateway.run())
+            tasks.create_task(self._beside())
 
     async def open(self) -> None:
         """Listens as soon as there is a table."""

@@ -40,6 +40,7 @@ from mooring.programs.ending import end_keeper
 from mooring.programs.places import Lock, Places, of, prepare
 from mooring.programs.questions import Questions, connect
 from mooring.programs.secrets import outer_secrets
+from mooring.programs.session_parts import SessionParts, session_parts
 from mooring.programs.settings import Settings
 from mooring.programs.workers import Workers
 from mooring.runtimes.choice import RuntimeChoice
@@ -51,10 +52,10 @@ from mooring.runtimes.logs import LogReader
 from mooring.runtimes.process import ProcessRuntime
 from mooring.runtimes.process import Surroundings as ProcessSurroundings
 from mooring.runtimes.remote import RemoteRuntime
+from mooring.sessions.key_file import KeyFile
 from mooring.sessions.keys import load_or_make
 from mooring.sessions.open_sessions import OpenSessions
 from mooring.sessions.seal import Sealer
-from mooring.stores.sessions_sqlite import open_session_file
 from mooring.stores.sqlite import open_sqlite
 from mooring.transports.http_upstream import Pool
 
@@ -118,6 +119,7 @@ async def _live(settings: Settings, places: Places, keeps: bool, audience: Audie
         loop.add_signal_handler(number, ending.ask)
     host, port = settings.address
     clock = SystemClock()
+    parts = session_parts(settings, places, os.environ)
     with opened(settings.api_address, places, clock) as door:
         async with _pool() as pool:
             keeper = KeeperClient(pool, places.keeper_socket)
@@ -126,7 +128,7 @@ async def _live(settings: Settings, places: Places, keeps: bool, audience: Audie
             key = load_or_make(places.keys / "secrets.key")
             async with (
                 open_sqlite(places.database, key, clock) as store,
-                open_session_file(places.sessions, clock) as records,
+                parts.records(clock) as records,
             ):
                 state = await start.ensure()
                 try:
@@ -139,7 +141,7 @@ async def _live(settings: Settings, places: Places, keeps: bool, audience: Audie
                         audience.ready, Ready(base, state), partial(_soon, loop, ending)
                     )
                     log = "" if keeps else str(places.daemon_log)
-                    answering = daemon.answering(listener, log, records)
+                    answering = daemon.answering(listener, log, parts, records)
                     await daemon.live(start, keeper, answering, ending, ready)
                 finally:
                     start.release()
@@ -198,20 +200,21 @@ class _Daemon:
         questions = Questions(pool, LogReader(places.logs, clock), front.base, door)
         self._api = make_app(store, questions, clock, self._reports)
 
-    def answering(self, listener: socket.socket, log: str, records: SessionStore) -> Answering:
+    def answering(
+        self, listener: socket.socket, log: str, parts: SessionParts, records: SessionStore
+    ) -> Answering:
         """Who answers on the MCP port; `log`: the file of processes of their own, else stderr."""
         hosts, origins = self._settings.allowed_hosts, self._settings.allowed_origins
-        key = self._places.keys / "sessions.key"
-        sealer = Sealer(load_or_make(key))
+        keys = KeyFile(parts.key)
+        sealer = Sealer(*keys.keys())
         if self._reports is None:
             port = int(self._base.rpartition(":")[2])
             ours = authorities(port, listed(hosts), listed(origins))
-            sessions = OpenSessions(sealer, self._clock)
+            sessions = OpenSessions(sealer, self._clock, parts.terms)
             gateway = Gateway(self._store, self._pool, self._clock, ours, sessions, records)
-            return Within(gateway, listener)
+            return Within(gateway, listener, partial(keys.follow, sealer.ring, self._clock))
         arguments = [
-            *("--api", str(self._places.api_socket), "--session-key", str(key)),
-            *("--session-file", str(self._places.sessions)),
+            *("--api", str(self._places.api_socket), *parts.arguments()),
             *("--allowed-hosts", hosts, "--allowed-origins", origins, "--log", log),
         ]
         count = self._settings.worker_count

@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from functools import partial
 
 import uvloop
 
@@ -25,12 +25,12 @@ from mooring.core.authorities import authorities
 from mooring.errors import MooringError
 from mooring.gateway.gateway import Gateway
 from mooring.gateway.reporting import Reporter
+from mooring.programs import session_parts
 from mooring.programs.answering import Ending, Within, either, listed
-from mooring.sessions.keys import load_or_make
+from mooring.sessions.key_file import KeyFile
 from mooring.sessions.seal import Sealer
 from mooring.sessions.shared_sessions import SharedSessions
 from mooring.stores.served import ServedObjects
-from mooring.stores.sessions_sqlite import open_session_file
 from mooring.transports.http_upstream import Pool
 from mooring.transports.turns import Shares, Turns
 
@@ -56,16 +56,18 @@ async def _live(given: argparse.Namespace, clock: Clock) -> None:
     listener = socket.socket(fileno=given.listener)
     port = int(listener.getsockname()[1])
     ours = authorities(port, listed(given.allowed_hosts), listed(given.allowed_origins))
-    sealer = Sealer(load_or_make(Path(given.session_key)))
-    sessions = SharedSessions(sealer, clock, given.name)
+    parts = session_parts.parsed(given, os.environ)
+    keys = KeyFile(parts.key)
+    sealer = Sealer(*keys.keys())
+    sessions = SharedSessions(sealer, clock, given.name, parts.terms)
     api = Address("", 0, "/", socket=given.api)
     pool, asking = Pool(), Pool()
     try:
-        async with open_session_file(Path(given.session_file), clock) as records:
+        async with parts.records(clock) as records:
             objects = ServedObjects(asking, api)
             gateway = Gateway(objects, pool, clock, ours, sessions, records)
             turns = Turns(Shares(given.shares, given.of), int(given.name) - 1)
-            within = Within(gateway, listener, turns)
+            within = Within(gateway, listener, partial(keys.follow, sealer.ring, clock), turns)
             await serve(within, Reporter(asking, api, sessions, clock), ending)
     finally:
         await pool.close()
@@ -106,8 +108,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--shares", type=int, required=True, help="descriptor of shared memory")
     parser.add_argument("--of", type=int, required=True, help="how many gateways there are")
     parser.add_argument("--api", required=True, help="path of the control API's socket")
-    parser.add_argument("--session-key", required=True, help="file of the key of session ids")
-    parser.add_argument("--session-file", required=True, help="file of the records of sessions")
+    session_parts.add_arguments(parser)
     parser.add_argument("--allowed-hosts", default="", help="further authorities, by commas")
     parser.add_argument("--allowed-origins", default="", help="origins of web pages, by commas")
     parser.add_argument("--log", default="", help="file of the log, instead of stderr")

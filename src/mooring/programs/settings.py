@@ -6,7 +6,7 @@ default. This module is imported by every command, so it stays light.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from mooring.errors import Invalid
 
 WORKERS = 64
 """Gateway processes that one daemon may have."""
+YEAR = 365 * 86400
+SESSIONS = 10_000_000
 
 
 def _default_data_dir() -> str:
@@ -21,8 +23,10 @@ def _default_data_dir() -> str:
     return str(Path(base) / "mooring")
 
 
-def _setting(variable: str, about: str, default: str) -> Any:
-    return field(default=default, metadata={"variable": variable, "about": about})
+def _setting(variable: str, about: str, default: str, *, option: bool = True) -> Any:
+    """`option`: it can also be given on the command line."""
+    told = {"variable": variable, "about": about, "option": option}
+    return field(default=default, metadata=told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +54,13 @@ class Settings:
         "Further authorities (`HOST` or `HOST:PORT`, separated by commas) that a request's Host "
         "may name, beside those of the listening address.",
         "",
+        option=False,
     )
     allowed_origins: str = _setting(
         "MOORING_ALLOWED_ORIGINS",
         "Origins (separated by commas) of web pages that may call the MCP endpoints.",
         "",
+        option=False,
     )
     secrets_dir: str = _setting(
         "MOORING_SECRETS_DIR",
@@ -77,6 +83,47 @@ class Settings:
         "MOORING_KEEPER_ALONE_SECONDS",
         "Seconds after which the keeper ends its children and itself when no daemon came back.",
         "300",
+        option=False,
+    )
+    session_store: str = _setting(
+        "MOORING_SESSION_STORE",
+        "Where records of sessions are kept, which outlive their server's half with them: "
+        "`sqlite` (a file in the data directory), `memory` (gone with the daemon), or a Redis, "
+        "shared by several machines: `redis://HOST:PORT/DB`, `rediss://…` (TLS), `unix:///PATH`, "
+        "with `?prefix=NAME` (of all names in it) and `&ca=FILE` (certificates to trust).",
+        "sqlite",
+    )
+    session_store_password_file: str = _setting(
+        "MOORING_SESSION_STORE_PASSWORD_FILE",
+        "File of the password of that Redis. It may also stand in the variable "
+        "`MOORING_SESSION_STORE_PASSWORD`, or in the address, if that comes from its variable.",
+        "",
+        option=False,
+    )
+    session_key: str = _setting(
+        "MOORING_SESSION_KEY",
+        "File of the keys that seal sessions; gateways that share sessions have the same keys. "
+        "Default: `keys/sessions.key` in the data directory.",
+        "",
+    )
+    session_idle_seconds: str = _setting(
+        "MOORING_SESSION_IDLE_SECONDS",
+        "Seconds after which a session ends that nobody used.",
+        "1800",
+        option=False,
+    )
+    session_lifetime_seconds: str = _setting(
+        "MOORING_SESSION_LIFETIME_SECONDS",
+        "Seconds after which a session ends, used or not.",
+        "86400",
+        option=False,
+    )
+    session_limit: str = _setting(
+        "MOORING_SESSION_LIMIT",
+        "Sessions that one caller may have open in a gateway; all callers are one until "
+        "authentication is configured.",
+        "20000",
+        option=False,
     )
 
     @property
@@ -123,19 +170,32 @@ def load(given: Mapping[str, str | None], environ: Mapping[str, str]) -> Setting
     settings = Settings(**values)
     if not settings.keeper_alone_seconds.isdigit():
         raise Invalid("Invalid", "MOORING_KEEPER_ALONE_SECONDS: expected a number of seconds")
-    workers = settings.workers
-    if not (workers.isascii() and workers.isdigit() and 1 <= int(workers) <= WORKERS):
-        wanted = f"expected a number from 1 to {WORKERS}"
-        raise Invalid("Invalid", f"--workers {workers!r}: {wanted}")
+    _number("--workers", settings.workers, WORKERS)
+    _number("MOORING_SESSION_IDLE_SECONDS", settings.session_idle_seconds, YEAR)
+    _number("MOORING_SESSION_LIFETIME_SECONDS", settings.session_lifetime_seconds, YEAR)
+    _number("MOORING_SESSION_LIMIT", settings.session_limit, SESSIONS)
+    if "@" in (given.get("session_store") or ""):
+        what = "--session-store: a password on the command line can be read by others"
+        fix = "Fix: put the address into MOORING_SESSION_STORE, or the password into a file"
+        raise Invalid("Invalid", f"{what}. {fix}")
     return settings
+
+
+def _number(name: str, text: str, most: int) -> None:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= most):
+        raise Invalid("Invalid", f"{name} {text!r}: expected a number from 1 to {most}")
 
 
 def reference() -> str:
     """The page that lists every setting, in Markdown."""
     rows = [
-        f"| `--{item.name.replace('_', '-')}` | `{item.metadata['variable']}` "
+        f"| {_option(item)} | `{item.metadata['variable']}` "
         f"| {item.default and f'`{item.default}`'} | {item.metadata['about']} |"
         for item in fields(Settings)
     ]
     head = ["# Settings", "", "| option | variable | default | what it says |", "|---|---|---|---|"]
     return "\n".join([*head, *rows, ""])
+
+
+def _option(item: Field[str]) -> str:
+    return f"`--{item.name.replace('_', '-')}`" if item.metadata["option"] else ""

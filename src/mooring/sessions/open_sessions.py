@@ -7,18 +7,35 @@ sessions ended, so that they stay ended.
 """
 
 import hashlib
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Container
+from typing import NamedTuple
 
 from mooring.clock import Clock
 from mooring.core.identity import Identity
 from mooring.core.load import Load, Loads
+from mooring.errors import Unavailable
 from mooring.kinds.ref import Ref
 from mooring.sessions.seal import LIFETIME, SealedSession, Sealer
 
 IDLE_SECONDS = 1800.0
+LIMIT = 20_000
 ENDED_LIMIT = 100_000
 """Ended sessions that are remembered; past it the oldest are left to their upstream to refuse."""
+
+
+class Terms(NamedTuple):
+    """For how long sessions live, and how many there may be."""
+
+    idle: float = IDLE_SECONDS
+    """Seconds after which one ends that nobody used."""
+    lifetime: int = LIFETIME
+    """Seconds after which any ends."""
+    limit: int = LIMIT
+    """Open ones of one caller, in one gateway."""
+
+
+USUAL = Terms()
 
 
 class Session:
@@ -67,17 +84,16 @@ class OpenSessions:
     gateway = ""
     """Whose they are, where there are several gateways."""
 
-    def __init__(
-        self, sealer: Sealer, clock: Clock, *, idle: float = IDLE_SECONDS, lifetime: int = LIFETIME
-    ) -> None:
+    def __init__(self, sealer: Sealer, clock: Clock, terms: Terms = USUAL) -> None:
+        self.terms = terms
         self.loads: dict[str, Load] = {}
         """By instance uid; counts of calls are kept by who sends them."""
         self.everywhere: Loads = self.loads
         """Load over all gateways, as far as it is known here."""
         self.sealer = sealer
         self._clock = clock
-        self._idle = idle
-        self._lifetime = lifetime
+        self._callers: Counter[Identity] = Counter()
+        """How many sessions each of them has open here."""
         self._open: dict[str, Session] = {}
         self._by_key: dict[bytes, Session] = {}
         self._ended: OrderedDict[bytes, float] = OrderedDict()
@@ -85,11 +101,17 @@ class OpenSessions:
     def __len__(self) -> int:
         return len(self._open)
 
+    def admit(self, identity: Identity) -> None:
+        """Raises Unavailable "SessionLimit" where a caller has as many open as it may."""
+        if self._callers[identity] >= self.terms.limit:
+            what = f"{self.terms.limit} sessions are open, which is the limit for one caller"
+            raise Unavailable("SessionLimit", f"{what}; end some, or raise MOORING_SESSION_LIMIT")
+
     def open(
         self, server: Ref, uid: str, upstream_id: bytes, version: str, identity: Identity
     ) -> Session:
         """Mints the id of a new session; the fields are those of a `SealedSession`."""
-        expires = int(self._clock.now().timestamp()) + self._lifetime
+        expires = int(self._clock.now().timestamp()) + self.terms.lifetime
         told = SealedSession(server, uid, upstream_id, version, identity, expires)
         return self._remember(self.sealer.seal(told), told)
 
@@ -180,6 +202,7 @@ class OpenSessions:
         left = told.expires - self._clock.now().timestamp()
         session = self._open[id] = Session(id, told, now + left, now)
         self._by_key[session.key] = session
+        self._callers[told.identity] += 1
         self.load(told.uid).sessions += 1
         return session
 
@@ -188,13 +211,18 @@ class OpenSessions:
             return
         del self._open[session.id]
         del self._by_key[session.key]
+        self._callers[session.sealed.identity] -= 1
+        if not self._callers[session.sealed.identity]:
+            del self._callers[session.sealed.identity]
         if session.counted:
             self.load(session.sealed.uid).sessions -= 1
 
     def _is_over(self, session: Session, now: float) -> bool:
         if now >= session.until:
             return True
-        return not session.calls and not session.streams and now - session.used_at >= self._idle
+        return (
+            not session.calls and not session.streams and now - session.used_at >= self.terms.idle
+        )
 
 
 def digest(id: str) -> bytes:

@@ -11,15 +11,15 @@ from collections.abc import Iterable
 from mooring.clock import Clock
 from mooring.core.load import Joint
 from mooring.core.reporting import Report, told, understood
-from mooring.sessions.open_sessions import OpenSessions, Session
+from mooring.sessions.open_sessions import USUAL, OpenSessions, Session, Terms
 from mooring.sessions.seal import LIFETIME, Sealer
 
 
 class SharedSessions(OpenSessions):
     """The sessions of one of several gateways; `gateway` is its name among them."""
 
-    def __init__(self, sealer: Sealer, clock: Clock, gateway: str) -> None:
-        super().__init__(sealer, clock)
+    def __init__(self, sealer: Sealer, clock: Clock, gateway: str, terms: Terms = USUAL) -> None:
+        super().__init__(sealer, clock, terms)
         self.gateway = gateway
         self._joint = Joint(self.loads)
         self.everywhere = self._joint

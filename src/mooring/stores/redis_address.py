@@ -7,7 +7,7 @@ of all names, `ca`, a file of the certificates that are trusted.
 
 import re
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from mooring.errors import Invalid
 
@@ -34,10 +34,27 @@ class RedisAddress:
 
     def __str__(self) -> str:
         """As it may be shown."""
+        return f"{self._scheme}://{self._where}"
+
+    @property
+    def url(self) -> str:
+        """All of it but for the password."""
+        user = f"{quote(self.username, safe='')}@" if self.username else ""
+        options = {"prefix": self.prefix} | ({"ca": self.ca} if self.ca else {})
+        return f"{self._scheme}://{user}{self._where}?{urlencode(options)}"
+
+    @property
+    def _scheme(self) -> str:
         if self.socket:
-            return f"unix://{self.socket}"
+            return "unix"
+        return "rediss" if self.tls else "redis"
+
+    @property
+    def _where(self) -> str:
+        if self.socket:
+            return quote(self.socket)
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'rediss' if self.tls else 'redis'}://{host}:{self.port}/{self.db}"
+        return f"{host}:{self.port}/{self.db}"
 
 
 def parse(url: str, password: str = "") -> RedisAddress:
