@@ -45,7 +45,9 @@ def test_a_forgotten_session_goes_on_elsewhere_with_the_same_id(world: Any, run:
             again = await w.call(4, session)
             assert again.json["result"]["who"] == other.name
             assert said_to(other, b"initialize") == said_to(other, INITIALIZED) == 1
-            assert w.gateway.recovery.outcomes == {"moved": 1}
+            assert w.gateway.tally.outcomes == {"recovered": 1}
+            page = (await w.ask(method="GET", path="/metrics")).body
+            assert b'mooring_recoveries_total{outcome="recovered"} 1.0' in page
 
     run(story())
 

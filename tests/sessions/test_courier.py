@@ -1,5 +1,6 @@
 """Which failures lead to another try, and where."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -119,6 +120,43 @@ def test_unless_it_cannot_matter_and_then_once(run: Any) -> None:
         with pytest.raises(Unavailable):
             await deliver(owner, PINNED, 3, repeatable=True)
         assert owner.asked == [0]
+
+    run(story())
+
+
+def test_an_owner_that_leaves_the_table_is_not_waited_for(run: Any) -> None:
+    async def story() -> None:
+        ports = Ports(all="UpstreamRefused")
+        pool: Any = ports
+        clock = Hasty()
+        sessions = OpenSessions(Sealer(bytes(32)), clock)
+        emptied = replace(entry(1), upstreams={})
+        courier = Courier(pool, sessions, clock, lambda _: emptied)
+        parcel = Parcel("POST", (), b"", False, 1.0)
+        assert isinstance(await courier.deliver(entry(1), PINNED, parcel), Reject)
+        assert ports.asked == [0]
+
+    run(story())
+
+
+@pytest.mark.parametrize(("tool", "tries"), [("read", 2), ("write", 1), (None, 1)])
+def test_a_call_may_be_sent_again_where_its_tool_is_safe(
+    run: Any, tool: str | None, tries: int
+) -> None:
+    async def story() -> None:
+        told: list[bool] = []
+
+        class Listening(Ports):
+            async def send(self, address: Address, *_: Any, **conditions: Any) -> Reply:
+                told.append(conditions["repeatable"])
+                return await super().send(address)
+
+        pool: Any = Listening()
+        sessions = OpenSessions(Sealer(bytes(32)), Hasty())
+        upstream = replace(UPSTREAMS[0], safe=frozenset({"read"}))
+        parcel = Parcel("POST", (), b"{}", False, 1.0, tool)
+        await Courier(pool, sessions, Hasty()).send(upstream, parcel)
+        assert told == [tries == 2]
 
     run(story())
 

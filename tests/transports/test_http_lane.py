@@ -139,6 +139,26 @@ def test_a_repeatable_request_is_not_repeated_for_ever(on_loop: Run) -> None:
     on_loop(story())
 
 
+def test_what_was_sent_once_is_not_said_to_be_refused(on_loop: Run, tmp_path: Path) -> None:
+    async def story() -> None:
+        path = tmp_path / "s"
+
+        async def gone_with_the_second(wire: Wire) -> None:
+            await request(wire)
+            await wire.send(whole(b"ok"))
+            await request(wire)
+            path.unlink()
+
+        async with scripted(gone_with_the_second, path) as upstream:
+            pool = Pool()
+            await get(pool, upstream)
+            assert (await failure(get(pool, upstream)))[0] == "UpstreamReset"
+            assert (await failure(get(pool, upstream)))[0] == "UpstreamRefused"
+            await pool.close()
+
+    on_loop(story())
+
+
 def test_an_idle_connection_is_closed_after_a_while(on_loop: Run) -> None:
     async def story() -> None:
         async with scripted(patient) as upstream:

@@ -176,6 +176,6 @@ def _upstream(row: InstanceStatus) -> Upstream | None:
     if not row.uid or not row.address:
         return None
     try:
-        return Upstream(row.name, row.uid, parse(row.address))
+        return Upstream(row.name, row.uid, parse(row.address), frozenset(row.safe_tools))
     except ValueError:
         return None

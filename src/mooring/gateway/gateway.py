@@ -40,6 +40,7 @@ from mooring.sessions.open_sessions import OpenSessions
 from mooring.sessions.records import Records
 from mooring.sessions.recovery import Recovery
 from mooring.sessions.reopening import Reopener
+from mooring.sessions.tally import Tally
 from mooring.transports.http_server import ClientGone, Exchange
 from mooring.transports.http_upstream import Pool
 
@@ -74,7 +75,10 @@ class Gateway:
         affinity = Affinity(sealer.ring, clock)
         self._books = Books(records, Records(sealer.ring), clock, sessions.terms.idle)
         reopener = Reopener(courier, self._entries.get, clock, via)
-        self.recovery = Recovery(sessions, self._books, reopener, self._entries.get, clock)
+        self.tally = Tally()
+        """What is to be told of this gateway."""
+        entries = self._entries.get
+        self.recovery = Recovery(sessions, self._books, reopener, entries, self.tally, clock)
         self._hearing = Hearing(sessions, self._books, self.recovery, clock)
         self._plant = Plant(
             courier=courier,
@@ -97,6 +101,7 @@ class Gateway:
                 "mooring_streams": ("Open streams.", lambda: len(self._streams)),
                 "mooring_calls": ("Calls that wait for a server.", self._calls),
             },
+            self.tally.outcomes,
             self._sessions.gateway,
         )
         self._examiner = Examiner(ours, via)

@@ -8,6 +8,7 @@ series than those.
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -50,9 +51,13 @@ class Metrics:
     """
 
     def __init__(
-        self, gauges: Mapping[str, tuple[str, Callable[[], int]]], worker: str = ""
+        self,
+        gauges: Mapping[str, tuple[str, Callable[[], int]]],
+        recoveries: Mapping[str, int] = MappingProxyType({}),
+        worker: str = "",
     ) -> None:
         self._gauges = gauges
+        self._recoveries = recoveries
         self._name = ("worker",) if worker else ()
         self._own = (worker,) if worker else ()
         self._counts: defaultdict[Labels, int] = defaultdict(int)
@@ -83,6 +88,14 @@ class Metrics:
         for labels, count in sorted(self._counts.items()):
             requests.add_metric([*labels, *self._own], count)
         yield requests
+        recoveries = CounterMetricFamily(
+            "mooring_recoveries",
+            "Sessions whose instance was lost, by what became of them.",
+            labels=["outcome", *self._name],
+        )
+        for outcome, count in sorted(self._recoveries.items()):
+            recoveries.add_metric([outcome, *self._own], count)
+        yield recoveries
         durations = HistogramMetricFamily(
             "mooring_request_seconds",
             "From request to the end of its answer.",

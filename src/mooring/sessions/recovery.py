@@ -10,8 +10,7 @@ gets that answer, and the next one leads.
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any, Literal, NamedTuple
 
 from msgspec.structs import replace
@@ -23,12 +22,12 @@ from mooring.core.recovery import notices, pause
 from mooring.core.session_record import SessionRecord
 from mooring.core.table import Upstream
 from mooring.errors import MooringError
-from mooring.kinds.ref import Ref
 from mooring.sessions.asking import Heard
 from mooring.sessions.books import TRIES, Books, Ended, Page
 from mooring.sessions.courier import EntryOf
 from mooring.sessions.open_sessions import OpenSessions, Session
 from mooring.sessions.reopening import Passed, Reopener, Taken, Untaken
+from mooring.sessions.tally import Tally
 
 LOOK_SECONDS = 5.0
 """For the store to say what it knows of a session that is used here for the first time."""
@@ -72,16 +71,16 @@ class Withdrawn(NamedTuple):
 
 Outcome = Moved | Lost | Challenged | Failed | Withdrawn
 
+_OUTCOMES: Mapping[type[Outcome], str] = {
+    Moved: "recovered",
+    Lost: "lost",
+    Challenged: "challenged",
+    Failed: "failed",
+    Withdrawn: "withdrawn",
+}
+"""What is told of each."""
 GONE = "the instance that held this session is gone, and nothing is known of it; initialize again"
 OVER = "the session has ended; initialize again"
-
-
-class Told(NamedTuple):
-    """One recovery, for whoever keeps account of them."""
-
-    server: Ref
-    outcome: str
-    message: str
 
 
 class _Flight:
@@ -104,12 +103,10 @@ class Recovery:
         books: Books,
         reopener: Reopener,
         entries: EntryOf,
+        tally: Tally,
         clock: Clock,
     ) -> None:
-        self.outcomes: Counter[str] = Counter()
-        """Recoveries so far, by what came of them."""
-        self.heed: Callable[[Told], None] | None = None
-        """Is told of each."""
+        self._tally = tally
         self._sessions = sessions
         self._books = books
         self._reopener = reopener
@@ -213,7 +210,7 @@ class Recovery:
         if now < session.retry_at:
             left = session.retry_at - now
             return Failed("RecoveryFailed", f"{_FAILED}; it is tried again in {left:.0f} s")
-        generation = session.generation
+        lost = session.sealed.uid
         try:
             outcome = await self._recover(session, headers)
         except MooringError as error:
@@ -225,7 +222,7 @@ class Recovery:
             session.failures = 0
         if isinstance(outcome, Lost):
             self._sessions.end(session)
-        self._account(session, outcome, generation)
+        self._account(session, lost, outcome)
         return outcome
 
     async def _recover(self, session: Session, headers: Headers) -> Outcome:
@@ -330,19 +327,18 @@ class Recovery:
         elif found is not None:
             self._adopt(session, found)
 
-    def _account(self, session: Session, outcome: Outcome, generation: int) -> None:
-        name = type(outcome).__name__.lower()
-        self.outcomes[name] += 1
-        message = getattr(outcome, "message", "")
-        told = session.sealed
+    def _account(self, session: Session, lost: str, outcome: Outcome) -> None:
+        """`lost`: the uid of the owner that it had."""
+        server = session.sealed.server
+        name = _OUTCOMES[type(outcome)]
+        if isinstance(outcome, Moved) and outcome.by_others:
+            name = "followed"
+        self._tally.recovered(server, lost, name)
         telemetry.event(
-            "session.recovered" if name == "moved" else "session.not_recovered",
-            logging.INFO if name == "moved" else logging.WARNING,
-            session=session.key.hex()[:8], server=told.server, outcome=name, uid=told.uid,
-            generation=session.generation, message=message,
+            f"session.{name}", logging.INFO if isinstance(outcome, Moved) else logging.WARNING,
+            session=session.key.hex()[:8], server=server, lost=lost, owner=session.sealed.uid,
+            generation=session.generation, why=getattr(outcome, "message", ""),
         )  # fmt: skip
-        if self.heed is not None:
-            self.heed(Told(told.server, name, message))
 
 
 _FAILED = "the instance that held this session is gone, and no other one could take it over"

@@ -27,6 +27,10 @@ class SharedSessions(OpenSessions):
         self._ended_here: dict[bytes, None] = {}
         self._swept_at = clock.monotonic()
 
+    def __len__(self) -> int:
+        """Those that count here."""
+        return sum(load.sessions for load in self.loads.values())
+
     def report(self) -> Report:
         """What the others are to know now."""
         return Report(loads=told(self.loads), used=tuple(self._used), ended=tuple(self._ended_here))
@@ -71,13 +75,9 @@ class SharedSessions(OpenSessions):
             self.load(session.sealed.uid).sessions += 1
 
     def _let_go(self, mark: bytes) -> None:
-        """Another gateway has taken it up; here it stays only as long as something goes on."""
+        """Another gateway has taken it up; here it is only remembered for a while."""
         session = self.known(mark)
-        if session is None:
-            return
-        if not _busy(session):
-            self._drop(session)
-        elif session.counted:
+        if session is not None and session.counted:
             session.counted = False
             self.load(session.sealed.uid).sessions -= 1
 

@@ -12,7 +12,7 @@ from typing import Final, TypedDict, Unpack
 
 from mooring.core.address import Address
 from mooring.errors import Unavailable
-from mooring.transports.http_asking import Stale
+from mooring.transports.http_asking import Stale, UpstreamConnection
 from mooring.transports.http_head import Headers
 from mooring.transports.http_lane import Lane, PoolLimits
 from mooring.transports.http_reply import Chunks, Reply
@@ -65,9 +65,10 @@ class Pool:
         deadline = lane.loop.time() + conditions.get("seconds", 60.0)
         request = lane.request(method, conditions.get("path") or address.path, headers, body)
         connection = lane.take(repeatable=repeatable)
+        sent = False
         while True:
             if connection is None:
-                connection = await lane.open(deadline)
+                connection = await _opened(lane, deadline, sent=sent)
             again = repeatable and connection.asked
             connection.deadline = deadline
             try:
@@ -77,6 +78,7 @@ class Pool:
                     what = f"{lane.where} closed the connection without an answer"
                     raise Unavailable("UpstreamReset", what) from None
                 repeatable = repeatable and not stale.sent
+                sent = sent or stale.sent
             connection = None
 
     async def close(self) -> None:
@@ -115,3 +117,14 @@ class Pool:
         self._timer = None
         if self._lanes:
             self._set_timer()
+
+
+async def _opened(lane: Lane, deadline: float, *, sent: bool) -> UpstreamConnection:
+    """A new connection; `sent`: the request was on another one before, and may have run."""
+    try:
+        return await lane.open(deadline)
+    except Unavailable as error:
+        if not sent or error.reason != "UpstreamRefused":
+            raise
+        what = f"{lane.where} closed the connection without an answer, and refuses another"
+        raise Unavailable("UpstreamReset", what) from None
