@@ -46,7 +46,11 @@ def test_a_server_that_is_not_wanted_to_run_is_no_obstacle(world: Any, run: Any)
 def test_before_the_table_is_read_nothing_is_ready() -> None:
     status, body = pages.readiness(None)
     assert (status, json.loads(body)["ready"]) == (503, False)
-    assert json.loads(pages.status(None)) == {"healthy": False, "servers": []}
+    assert json.loads(pages.status(None)) == {
+        "healthy": False,
+        "servers": [],
+        "virtual": [],
+    }
 
 
 def test_status_lists_servers_and_no_secrets(world: Any, run: Any) -> None:
@@ -61,6 +65,7 @@ def test_status_lists_servers_and_no_secrets(world: Any, run: Any) -> None:
                         "path": "/servers/notes/mcp", "readyInstances": 0, "replicas": 2,
                     }
                 ],
+                "virtual": [],
             }  # fmt: skip
 
     run(story())
