@@ -141,6 +141,28 @@ def test_changes_are_watched(api: Served, k: Kubectl) -> None:
         clock.cancel()
 
 
+def test_namespaces_are_watched(api: Served, k: Kubectl) -> None:
+    api.put(server())
+    with k.following("get", "ns", "-w", "-o", "name") as process:
+        clock = threading.Timer(SECONDS, process.kill)
+        clock.start()
+        assert process.stdout is not None
+        assert process.stdout.readline() == "namespace/default\n"
+        api.put(server(namespace="team-a"))
+        assert process.stdout.readline() == "namespace/team-a\n"
+        clock.cancel()
+
+
+def test_a_key_that_is_no_longer_applied_goes_and_nobody_is_warned(api: Served, k: Kubectl) -> None:
+    both = SECRET.replace("stringData: {token: s3cret-one, user: ada}", "data: {a: YQ==, b: Yg==}")
+    for text, keys in ((both, {"a", "b"}), (both.replace(", b: Yg==", ""), {"a"})):
+        said = k("apply", "-f", "-", text=text)
+        assert (said.code, said.err) == (0, "")
+        assert api.get(CREDS).data.keys() == keys
+    assert api.get(CREDS).value("a") == "a"
+    assert "YQ==" not in done(k, "get", "secret", "creds", "-o", "yaml")
+
+
 def test_one_waits_until_it_is_ready(api: Served, k: Kubectl) -> None:
     api.put(server())
     condition = {

@@ -1,8 +1,17 @@
 """Namespaces come and go with what is in them."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import pytest
 from support.surface import Served, secret, server
 
+from mooring.api.namespaces import NamespaceFeed
+from mooring.errors import Conflict
 from mooring.kinds.ref import Ref
+from mooring.stores.memory import MemoryStore
 
 PATH = "/api/v1/namespaces"
 
@@ -36,7 +45,66 @@ def test_namespaces_have_a_table(api: Served) -> None:
     assert [row["cells"][:2] for row in answer["rows"]] == [["default", "Active"]]
 
 
-def test_namespaces_cannot_be_watched(api: Served) -> None:
-    with api.events(f"{PATH}?watch=true&resourceVersion=1") as following:
-        event = following()
-    assert (event["type"], event["object"]["code"]) == ("ERROR", 405)
+def told(event: dict[str, Any]) -> tuple[str, str]:
+    return event["type"], event["object"]["metadata"]["name"]
+
+
+def test_a_watch_tells_which_there_are_and_then_which_come_and_go(api: Served) -> None:
+    api.put(server("time", "team-a"))
+    with api.events(f"{PATH}?watch=true") as following:
+        assert [told(following()) for _ in range(2)] == [("ADDED", "default"), ("ADDED", "team-a")]
+        api.put(server("git", "team-a"))
+        api.put(server("time"))
+        api.put(server("one", "team-b"))
+        api.put(server("two", "team-b"))
+        assert told(following()) == ("ADDED", "team-b")
+        for name in ("one", "two"):
+            last = api.run(api.store.delete(Ref("MCPServer", "team-b", name)))
+        gone = following()
+        assert told(gone) == ("DELETED", "team-b")
+        assert gone["object"]["metadata"]["resourceVersion"] == last.metadata.resource_version
+        api.run(api.store.delete(Ref("MCPServer", "default", "time")))
+        api.put(server("time", "team-c"))
+        assert told(following()) == ("ADDED", "team-c")
+
+
+def test_a_watch_goes_on_from_a_list_as_long_as_nothing_was_written_since(api: Served) -> None:
+    api.put(server("time", "team-a"))
+    version = api.ask("GET", PATH).document["metadata"]["resourceVersion"]
+    with api.events(f"{PATH}?watch=true&resourceVersion={version}") as following:
+        api.put(server("time", "team-b"))
+        assert told(following()) == ("ADDED", "team-b")
+    with api.events(f"{PATH}?watch=true&resourceVersion={version}") as following:
+        assert following()["object"]["code"] == 410
+
+
+def test_what_comes_and_goes_while_a_watch_is_set_up_is_told(api: Served) -> None:
+    feed = NamespaceFeed(api.store)
+
+    async def story() -> list[tuple[str, str]]:
+        base = (await feed.list(None)).documents
+        base[0] = {**base[0], "metadata": {**base[0]["metadata"], "name": "gone"}}
+        async with aclosing(feed.watch("", None, base)) as changes:
+            return [(kind, document["metadata"]["name"]) async for kind, document in _two(changes)]
+
+    assert api.run(story()) == [("ADDED", "default"), ("DELETED", "gone")]
+
+
+def test_a_watch_ends_when_a_kind_cannot_be_watched_any_more() -> None:
+    class Forgetful(MemoryStore):
+        def watch(self, kind: str, since: str, namespace: str | None = None) -> Any:
+            if kind != "Secret":
+                return super().watch(kind, since, namespace)
+            raise Conflict("Expired", "gone")
+
+    async def story() -> None:
+        async with asyncio.timeout(5):
+            with pytest.raises(Conflict):
+                await anext(NamespaceFeed(Forgetful()).watch("0", None))
+
+    asyncio.run(story())
+
+
+async def _two(changes: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    for _ in range(2):
+        yield await anext(changes)

@@ -93,14 +93,35 @@ def test_clear_text_is_folded_into_a_secret_and_wins() -> None:
     assert "stringData" not in creds.document()
 
 
-def test_the_clear_text_that_kubectl_keeps_of_a_secret_is_dropped() -> None:
+def test_what_kubectl_keeps_of_a_secret_is_kept_without_its_values() -> None:
     note = "kubectl.kubernetes.io/last-applied-configuration"
+    clear = json.dumps(
+        {
+            "apiVersion": "v1", "kind": "Secret", "extra": "hunter2", "type": "Opaque",
+            "metadata": {"name": "creds", "labels": {"a": "b"}, "annotations": {"x": "hunter2"}},
+            "data": {"b": "aHVudGVyMg=="}, "stringData": {"token": "hunter2"},
+        }
+    )  # fmt: skip
     document = secret(stringData={"token": "hunter2"})
-    document["metadata"]["annotations"] = {note: '{"stringData":{"token":"hunter2"}}', "a": "b"}
-    assert made(document).metadata.annotations == {"a": "b"}
+    document["metadata"]["annotations"] = {note: clear, "a": "b"}
+    kept = made(document).metadata.annotations
+    assert kept.keys() == {note, "a"}
+    assert json.loads(kept[note]) == {
+        "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
+        "metadata": {"name": "creds", "labels": {"a": "b"}},
+        "data": {"b": ""}, "stringData": {"token": ""},
+    }  # fmt: skip
     other = server()
     other["metadata"]["annotations"] = {note: "{}"}
-    assert note in made(other).metadata.annotations
+    assert made(other).metadata.annotations[note] == "{}"
+
+
+@pytest.mark.parametrize("note", ["hunter2", '"hunter2"', '["hunter2"]', "[" * 100_000])
+def test_what_is_no_such_note_is_dropped(note: str) -> None:
+    document = secret(stringData={"token": "hunter2"})
+    annotations = {"kubectl.kubernetes.io/last-applied-configuration": note}
+    document["metadata"]["annotations"] = annotations
+    assert made(document).metadata.annotations == {}
 
 
 @pytest.mark.parametrize("name", ["gitea-creds", "a.b", "x" * 253, "time-0.17a3b4c5d6e7f8"])

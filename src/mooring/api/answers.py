@@ -35,9 +35,11 @@ def encoded(document: Any) -> bytes:
         return json.dumps(document, separators=(",", ":")).encode()
 
 
-def answer(document: Any, status: int = 200) -> Response:
+def answer(
+    document: Any, status: int = 200, headers: Mapping[str, str] | None = None, type: str = JSON
+) -> Response:
     """A document as an answer."""
-    return Response(encoded(document), status, media_type=JSON)
+    return Response(encoded(document), status, headers, type)
 
 
 def failure(error: MooringError, request: Request | None = None) -> Response:

@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from mooring import telemetry
 from mooring.api import discovery, schemas
-from mooring.api.answers import answer, failure
+from mooring.api.answers import JSON, answer, failure
 from mooring.api.audit import audit_refusal
 from mooring.api.exposed import EXPOSED, Exposed
 from mooring.api.gateways import Gateways
@@ -36,6 +36,8 @@ from mooring.errors import Invalid, MooringError, NotFound
 
 INSTANCES = f"{VIEW_PATH}/namespaces/{{namespace}}/mcpinstances"
 SERVERS = f"{VIEW_PATH}/namespaces/{{namespace}}/mcpservers"
+
+_VARIES = {"vary": "Accept"}
 
 
 def make_app(
@@ -100,9 +102,17 @@ def _discovery(reach: Reach) -> list[Route]:
     def told(make: Callable[[], Any]) -> Callable[[Request], Response]:
         return lambda _: answer(make())
 
+    def everything(*paths: str, old: Callable[[], Any]) -> Callable[[Request], Response]:
+        def told_at_once(request: Request) -> Response:
+            version = discovery.asked_for(request.headers.get("accept", ""))
+            if not version:
+                return answer(old(), headers=_VARIES)
+            kind = f"{JSON};g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
+            return answer(discovery.aggregated(paths, version), headers=_VARIES, type=kind)
+
+        return told_at_once
+
     documents: dict[str, Callable[[], Any]] = {
-        "/api": discovery.core_versions,
-        "/apis": discovery.groups,
         "/version": lambda: discovery.release(reach.endpoints(), reach.door()),
     }
     for path in (CORE_PATH, GROUP_PATH, VIEW_PATH):
@@ -111,6 +121,11 @@ def _discovery(reach: Reach) -> list[Route]:
         name = path.split("/")[2]
         documents[f"/apis/{name}"] = partial(discovery.group, name)
     routes = [Route(path, told(make), methods=["GET"]) for path, make in documents.items()]
+    both = {
+        "/api": everything(CORE_PATH, old=discovery.core_versions),
+        "/apis": everything(GROUP_PATH, VIEW_PATH, old=discovery.groups),
+    }
+    routes += [Route(path, door, methods=["GET"]) for path, door in both.items()]
     return [*routes, Route("/healthz", lambda _: PlainTextResponse("ok"), methods=["GET"])]
 
 

@@ -1,6 +1,10 @@
-"""What the API serves, as clients of Kubernetes ask for it."""
+"""What the API serves, as clients of Kubernetes ask for it.
 
-from collections.abc import Mapping
+Older clients ask for each group and version on its own. Newer ones first ask `/api` and `/apis`
+for everything at once (`APIGroupDiscoveryList`, by its media type), which is made of the same.
+"""
+
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -9,6 +13,10 @@ from mooring.core.naming import CORE_PATH, GROUP_PATH, NAMINGS, VIEW_PATH, Namin
 
 Document = dict[str, Any]
 
+AGGREGATED = ("v2", "v2beta1")
+"""Versions of the aggregated form."""
+_NO_KIND: Document = {"responseKind": {"group": "", "version": "", "kind": ""}, "verbs": []}
+"""Of what is only the owner of subresources here."""
 READ = ["get", "list", "watch"]
 WRITE = ["create", "delete", "deletecollection", "patch", "update"]
 _VERBS = {
@@ -18,7 +26,7 @@ _VERBS = {
     "Secret": READ + WRITE,
     "Event": READ,
     "MCPInstance": READ,
-    "Namespace": ["get", "list"],
+    "Namespace": READ,
 }
 _PARTS: Mapping[str, tuple[tuple[str, str, list[str]], ...]] = {
     GROUP_PATH: (
@@ -73,6 +81,57 @@ def kinds(path: str) -> Document:
         "groupVersion": path.removeprefix("/apis/").removeprefix("/api/"),
         "resources": found,
     }
+
+
+def aggregated(paths: Iterable[str], version: str) -> Document:
+    """`/api` or `/apis`, for who asks for all that is below these paths at once."""
+    return {
+        "kind": "APIGroupDiscoveryList",
+        "apiVersion": f"apidiscovery.k8s.io/{version}",
+        "metadata": {},
+        "items": [_aggregated(path) for path in paths],
+    }
+
+
+def _aggregated(path: str) -> Document:
+    """A group with its one version."""
+    name = "" if path == CORE_PATH else _group_of(path)
+    version = path.rpartition("/")[2]
+    found: dict[str, Document] = {}
+    for entry in kinds(path)["resources"]:
+        owner, _, part = entry["name"].partition("/")
+        kind = {"group": name, "version": version, "kind": entry["kind"]}
+        about = {"responseKind": kind, "verbs": entry["verbs"]}
+        if part:
+            whole = found.setdefault(owner, {"resource": owner, "scope": "Namespaced", **_NO_KIND})
+            whole.setdefault("subresources", []).append({"subresource": part, **about})
+            continue
+        found[owner] = about | {
+            "resource": owner,
+            "scope": "Namespaced" if entry["namespaced"] else "Cluster",
+            "singularResource": entry["singularName"],
+            "shortNames": entry["shortNames"],
+            "categories": entry["categories"],
+        }
+    told = {"version": version, "resources": list(found.values()), "freshness": "Current"}
+    return {"metadata": {"name": name} if name else {}, "versions": [told]}
+
+
+def asked_for(accept: str) -> str:
+    """The version of the aggregated form that is wanted; empty where it is the old one.
+
+    >>> asked_for("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,text/*")
+    'v2'
+    """
+    for one in accept.split(","):
+        words = {word.strip() for word in one.split(";")}
+        if {"application/json", "g=apidiscovery.k8s.io", "as=APIGroupDiscoveryList"} <= words:
+            for version in AGGREGATED:
+                if f"v={version}" in words:
+                    return version
+        elif words == {"application/json"}:
+            return ""
+    return ""
 
 
 def release(endpoints: str, door: str) -> Document:

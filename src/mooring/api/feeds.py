@@ -4,7 +4,7 @@ A feed answers in documents, ready to be shown. Views are fed like stored kinds 
 one piece of code lists and watches both.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -48,7 +48,7 @@ class Feed(Protocol):
 
     def watch(
         self, since: str, namespace: str | None, base: Iterable[Document] | None = None
-    ) -> AsyncIterator[tuple[Told, Document]]:
+    ) -> AsyncGenerator[tuple[Told, Document], None]:
         """Every change after a version, for ever; raises Conflict "Expired".
 
         `base` is everything that there was at that version, where it was listed just before.
@@ -82,7 +82,7 @@ class StoredFeed:
 
     async def watch(
         self, since: str, namespace: str | None, base: Iterable[Document] | None = None
-    ) -> AsyncIterator[tuple[Told, Document]]:
+    ) -> AsyncGenerator[tuple[Told, Document], None]:
         async for change in self._store.watch(self.naming.kind, since, namespace):
             if change.type == "DELETED":
                 self._album.forget(change.object)
@@ -121,7 +121,7 @@ class InstanceFeed:
 
     async def watch(
         self, since: str, namespace: str | None, base: Iterable[Document] | None = None
-    ) -> AsyncIterator[tuple[Told, Document]]:
+    ) -> AsyncGenerator[tuple[Told, Document], None]:
         """Without a base it begins at the present only: nobody keeps what a view was before."""
         if base is None:
             found = await self.list(namespace)

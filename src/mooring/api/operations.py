@@ -149,7 +149,7 @@ def _reading(naming: Naming, version: str) -> Iterator[Operation]:
 def _namespaces() -> Iterator[Operation]:
     path, kind = f"{CORE_PATH}/namespaces", "Namespace"
     many, one = name_of("v1", f"{kind}List"), name_of("v1", kind)
-    yield Operation(path, "get", "list", "v1", kind, many, "list Namespaces", LOOKING[:4])
+    yield Operation(path, "get", "list", "v1", kind, many, "list Namespaces", LOOKING)
     yield Operation(f"{path}/{{name}}", "get", "get", "v1", kind, one, "get Namespace")
 
 

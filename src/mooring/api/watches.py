@@ -82,16 +82,18 @@ class Watch:
             self.since, self._complete = found.version, True
             if self.tells_all:
                 yield "BOOKMARK", self._bookmark(**{_ALL_TOLD: "true"})
-        async for happened, document in self.feed.watch(self.since, self.scope.namespace, base):
-            said = self._told(happened, document)
-            self.since = document["metadata"]["resourceVersion"]
-            if said is not None:
-                yield said, document
+        changes = self.feed.watch(self.since, self.scope.namespace, base)
+        async with aclosing(changes):
+            async for happened, document in changes:
+                said = self._told(happened, document)
+                self.since = document["metadata"]["resourceVersion"]
+                if said is not None:
+                    yield said, document
 
     def _told(self, happened: Told, document: Document) -> Told | None:
         if not self.scope.concerns(self.feed, document):
             return None
-        key = document["metadata"]["namespace"], document["metadata"]["name"]
+        key = document["metadata"].get("namespace", ""), document["metadata"]["name"]
         matches = self.scope.matches(self.feed, document)
         said = told(happened, matches, self._seen.get(key, False if self._complete else None))
         if happened == "DELETED":

@@ -6,6 +6,7 @@ when the document is read. Values never appear when a Secret is printed.
 
 import base64
 import binascii
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -14,6 +15,12 @@ from pydantic import Field, field_validator
 from mooring.kinds.base import Object, broken_rule
 
 SECRET_KEY = r"^[-._a-zA-Z0-9]+$"
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+"""Where kubectl keeps what it applied; in a Secret that is the clear text."""
+_VALUES = ("data", "stringData")
+_TOLD = ("apiVersion", "kind", "type", "immutable")
+_ABOUT = ("name", "namespace", "labels")
 
 Key = Annotated[str, Field(min_length=1, max_length=253, pattern=SECRET_KEY)]
 
@@ -63,3 +70,27 @@ class Secret(Object):
             return base64.b64decode(coded).decode()
         except UnicodeDecodeError:
             return None
+
+
+def without_values(applied: object) -> str | None:
+    """What kubectl notes of a Secret that it applied, with its keys and no values.
+
+    That is enough to see which keys were taken away since. None for what is no such note.
+
+    >>> without_values('{"kind":"Secret","stringData":{"token":"hunter2"}}')
+    '{"kind":"Secret","stringData":{"token":""}}\\n'
+    """
+    try:
+        told = json.loads(applied) if isinstance(applied, str) else None
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(told, dict):
+        return None
+    kept = {key: told[key] for key in _TOLD if isinstance(told.get(key), str | bool)}
+    about = told.get("metadata")
+    if isinstance(about, dict):
+        kept["metadata"] = {key: about[key] for key in _ABOUT if key in about}
+    for part in _VALUES:
+        if isinstance(told.get(part), dict):
+            kept[part] = dict.fromkeys(told[part], "")
+    return json.dumps(kept, separators=(",", ":")) + "\n"

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from mooring.kinds.base import Object, Part, Place, RuledPart
 from mooring.kinds.complaint import Complaint, did_you_mean, path_of, printable, type_of
 from mooring.kinds.registry import BY_NAME, SECRET, Kind
+from mooring.kinds.secret import LAST_APPLIED, without_values
 from mooring.kinds.shape import fields, inner, is_list, is_map
 from mooring.kinds.wording import complaint, unknown_field
 
@@ -26,8 +27,6 @@ LARGEST = 2**63 - 1
 NOT_KEPT = frozenset({"selfLink", "deletionGracePeriodSeconds", "clusterName", "generateName"})
 """Metadata that Kubernetes' tools send, and that means nothing here."""
 _DROPPED = frozenset(("metadata", name) for name in NOT_KEPT)
-LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-"""Where kubectl keeps what it applied; in a Secret that is the clear text."""
 
 
 def parse(document: Any) -> Object | tuple[Complaint, ...]:
@@ -137,8 +136,15 @@ def _kept(kind: Kind, document: Mapping[str, Any]) -> Mapping[str, Any]:
     kept = {key: value for key, value in metadata.items() if key not in NOT_KEPT}
     annotations = kept.get("annotations")
     if kind is SECRET and isinstance(annotations, Mapping):
-        kept["annotations"] = {k: v for k, v in annotations.items() if k != LAST_APPLIED}
+        kept["annotations"] = _told_of_secret(annotations)
     return {**document, "metadata": kept}
+
+
+def _told_of_secret(annotations: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The annotations of a Secret without the clear text that kubectl puts there."""
+    kept = {key: value for key, value in annotations.items() if key != LAST_APPLIED}
+    told = without_values(annotations.get(LAST_APPLIED))
+    return kept if told is None else {**kept, LAST_APPLIED: told}
 
 
 def _tidied(
