@@ -1,11 +1,24 @@
 """What a package source asks for, and which program of it is run."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.core.packages import Complaint, Package, digest, normal, package, program, settled
-from mooring.kinds.server import Resolved, Source
+from mooring.core.packages import (
+    Complaint,
+    Package,
+    digest,
+    normal,
+    package,
+    program,
+    referred,
+    settled,
+)
+from mooring.kinds.server import Resolved, Revision, Source
+from mooring.testing.clock import START
+from mooring.testing.stage import server
 
 TIME = Package("pypi", "mcp-server-time")
 
@@ -172,3 +185,29 @@ def test_a_choice_of_programs_is_left_to_the_user() -> None:
 def test_a_name_compares_alike_however_it_is_written(name: str) -> None:
     assert normal(normal(name)) == normal(name)
     assert normal(name.swapcase().replace("_", ".")) == normal(name)
+
+
+def test_what_a_server_was_made_of_is_known_for_every_revision() -> None:
+    def was(number: int, source: Any, version: str = "") -> Revision:
+        resolved = Resolved(package="a", version=version) if version else None
+        return Revision(number=number, spec={"source": source}, since=START, resolved=resolved)
+
+    declared = server("a", source={"pypi": "a", "entryPoint": "serve"})
+    revisions = (
+        was(1, {"pypi": "a"}, "1.0"),
+        was(2, {"npm": "b@1.2.3"}),
+        was(3, {"command": ["x"]}),
+        was(4, {"sauce": "none"}),
+        was(5, {"pypi": "not a package!"}),
+        was(6, {"pypi": "a"}),
+    )
+    update = {"revisions": revisions, "resolved": Resolved(package="a", version="2.0")}
+    status = declared.status.model_copy(update=update)
+    found = referred(declared.model_copy(update={"status": status}))
+    assert {(each.type, each.name, each.version) for each in found} == {
+        ("pypi", "a", "1.0"),
+        ("pypi", "a", "2.0"),
+        ("npm", "b", "1.2.3"),
+    }
+    assert {(each.entry_point, each.hash) for each in found} == {("", "")}
+    assert referred(server("a", source={"pypi": "a"})) == frozenset()

@@ -12,7 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from mooring.kinds.server import Resolved, Source
+from pydantic import ValidationError
+
+from mooring.kinds.server import MCPServer, Resolved, Source
 
 PYPI = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(\[[A-Za-z0-9._, -]+\])?(.*)")
 NPM = re.compile(r"((?:@[a-z0-9~-][a-z0-9._~-]*/)?[a-z0-9~-][A-Za-z0-9._~-]*)(.*)")
@@ -118,6 +120,31 @@ def settled(asked: Package, resolved: Resolved | None) -> Package:
     if asked.version and asked.version != resolved.version:
         return asked
     return replace(asked, version=resolved.version, hash=resolved.hash)
+
+
+def referred(server: MCPServer) -> frozenset[Package]:
+    """The packages, of exact versions, that a server is made of now or was before."""
+    status = server.status
+    wishes = [(server.spec.source, status.resolved)]
+    for revision in status.revisions:
+        try:
+            source = Source.model_validate(revision.spec.get("source"))
+        except ValidationError:
+            continue
+        wishes += [(source, revision.resolved), (source, status.resolved)]
+    exact = (_exact(source, resolved) for source, resolved in wishes)
+    return frozenset(found for found in exact if found is not None)
+
+
+def _exact(source: Source, resolved: Resolved | None) -> Package | None:
+    """The package of a source where its version is known, with what decides its place."""
+    if source.pypi is None and source.npm is None:
+        return None
+    asked = package(source)
+    if isinstance(asked, Complaint):
+        return None
+    known = settled(asked, resolved)
+    return replace(known, entry_point="", hash="") if known.version else None
 
 
 def digest(exact: Package, python: str = "") -> str:

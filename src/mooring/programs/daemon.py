@@ -27,6 +27,7 @@ from mooring.clock import Clock, SystemClock
 from mooring.controllers.loop import Controllers
 from mooring.controllers.prober import Prober
 from mooring.controllers.servers import Surroundings
+from mooring.controllers.spent import Spent
 from mooring.core.authorities import authorities
 from mooring.core.keeping import LISTENER, KeeperState, ListenerSpec
 from mooring.core.ports import ObjectStore
@@ -52,6 +53,7 @@ from mooring.runtimes.logs import LogReader
 from mooring.runtimes.process import ProcessRuntime
 from mooring.runtimes.process import Surroundings as ProcessSurroundings
 from mooring.runtimes.remote import RemoteRuntime
+from mooring.runtimes.storeroom import Storeroom
 from mooring.sessions.key_file import KeyFile
 from mooring.sessions.keys import load_or_make
 from mooring.sessions.open_sessions import OpenSessions
@@ -248,11 +250,14 @@ class _Daemon:
             self._base, answering.loads, random.random, dict(os.environ), runtime.sources,
             secrets.stores, secrets.pepper,
         )  # fmt: skip
+        room = Storeroom(self._places.packages, self._places.logs, installs.place, self._clock)
+        spent = Spent(self._store, room, self._clock)
         controllers = Controllers(self._store, runtime, self._clock, self._prober, around)
         async with asyncio.TaskGroup() as tasks:
             work = [
                 tasks.create_task(processes.run(), name="processes"),
                 tasks.create_task(controllers.run(), name="controllers"),
+                tasks.create_task(spent.run(), name="spent"),
                 tasks.create_task(self._serve_api(), name="api"),
             ]
             if self._door is not None:

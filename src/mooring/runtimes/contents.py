@@ -4,6 +4,7 @@ The marker is written last, in one step: a directory without a readable one is h
 is removed before its place is used.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -76,4 +77,21 @@ def lock(path: Path) -> int:
     except BlockingIOError:
         os.close(descriptor)
         return -1
+    if not _is_still(path, descriptor):
+        os.close(descriptor)
+        return -1
     return descriptor
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    """Whether a file that was opened is the one of that name; it may have been removed since."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def touch(directory: Path, now: float) -> None:
+    """Notes that a package was handed out."""
+    with contextlib.suppress(OSError):
+        os.utime(directory / MARKER, (now, now))

@@ -19,7 +19,7 @@ from mooring.core.installing import system_trouble
 from mooring.core.packages import Complaint, Package, digest, normal, program
 from mooring.errors import Invalid, MooringError, Unavailable
 from mooring.kinds.server import Resolved
-from mooring.runtimes.contents import Contents, discard, finish, lock, read
+from mooring.runtimes.contents import Contents, discard, finish, lock, read, touch
 from mooring.runtimes.environment import installing
 from mooring.runtimes.npm import NpmInstaller
 from mooring.runtimes.pypi import PypiInstaller
@@ -106,7 +106,7 @@ class Installs:
         """The package, where its exact version is known and it is installed already."""
         if not asked.version:
             return None
-        directory = self._place(asked)
+        directory = self.place(asked)
         contents = read(directory)
         return None if contents is None else self._runnable(asked, directory, contents)
 
@@ -188,7 +188,7 @@ class Installs:
         return await self._build(older, job, say)
 
     async def _build(self, exact: Package, job: Job, say: Say) -> tuple[Path, Contents]:
-        directory = self._place(exact)
+        directory = self.place(exact)
         if done := read(directory):
             return directory, done
         say(f"installing {exact.name} {exact.version}")
@@ -218,12 +218,14 @@ class Installs:
         chosen = program(asked, contents.programs)
         if isinstance(chosen, Complaint):
             raise Invalid("NoEntryPoint", chosen.message)
+        touch(directory, self._clock.now().timestamp())
         argv = self._tools[asked.type].argv(directory / contents.programs[chosen])
         return Installed(
             argv, Resolved(package=contents.package, version=contents.version, hash=contents.hash)
         )
 
-    def _place(self, exact: Package) -> Path:
+    def place(self, exact: Package) -> Path:
+        """Where a package of an exact version is; NotFound where its interpreter is not there."""
         return self._root(exact) / digest(exact, self._tools[exact.type].interpreter(exact))
 
     def _root(self, asked: Package) -> Path:
