@@ -245,9 +245,10 @@ class _Daemon:
         )
         processes = ProcessRuntime(keeper, installs, around_processes, feed)
         runtime = RuntimeChoice(processes, RemoteRuntime(feed), feed)
+        own = dict(os.environ)
         secrets = outer_secrets(self._settings, self._places, os.environ)
         around = Surroundings(
-            self._base, answering.loads, random.random, dict(os.environ), runtime.sources,
+            self._base, answering.loads, random.random, own, runtime.sources,
             secrets.stores, secrets.pepper,
         )  # fmt: skip
         room = Storeroom(self._places.packages, self._places.logs, installs.place, self._clock)
