@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from starlette.requests import Request
-from support.surface import Served, secret, server
+from support.surface import Served, row, secret, server
 
 from mooring.api.audit import who
 from mooring.core.identity import ANONYMOUS, Identity
@@ -57,6 +57,12 @@ def test_a_call_is_told_without_its_arguments(api: Served, lines: Any) -> None:
     body = {"tool": "login", "arguments": {"password": "s3cret"}}
     api.ask("POST", f"{VIEW}/namespaces/default/mcpservers/time/call", body)
     assert lines() == [f'audit who={ME} verb=call object="server/time login" outcome=ok']
+
+
+def test_a_probe_is_told(api: Served, lines: Any) -> None:
+    api.report(api.put(server()), instances=(row("time-0", "Starting"),))
+    api.ask("POST", f"{VIEW}/namespaces/default/mcpinstances/time-0/probe")
+    assert lines() == [f"audit who={ME} verb=probe object=instance/time-0 outcome=NotRunning"]
 
 
 def test_values_of_secrets_are_never_logged(

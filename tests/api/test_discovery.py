@@ -28,7 +28,13 @@ def test_the_groups_are_told(api: Served) -> None:
         (
             "/apis/view.mooring.dev/v1alpha1",
             "view.mooring.dev/v1alpha1",
-            {"mcpinstances", "mcpinstances/log", "mcpservers/tools", "mcpservers/call"},
+            {
+                "mcpinstances",
+                "mcpinstances/log",
+                "mcpinstances/probe",
+                "mcpservers/tools",
+                "mcpservers/call",
+            },
         ),
     ],
 )

@@ -76,7 +76,7 @@ async def picture(feed: Feed, store: MemoryStore, steps: list[Any], joins: int) 
 def test_listing_and_watching_lose_nothing(kind: str, steps: list[Any], joins: int) -> None:
     store = MemoryStore()
     stored = StoredFeed(store, BY_KIND_EXPOSED["MCPServer"])
-    feed: Feed = stored if kind == "MCPServer" else InstanceFeed(store)
+    feed: Feed = stored if kind == "MCPServer" else InstanceFeed(store, lambda ref, uid: None)
     asyncio.run(picture(feed, store, steps, joins))
 
 
@@ -92,7 +92,7 @@ def test_what_is_not_there_is_named(run: Run) -> None:
         store = MemoryStore()
         for feed, words in (
             (StoredFeed(store, BY_KIND_EXPOSED["Secret"]), "secret/x does not exist"),
-            (InstanceFeed(store), "instance/x does not exist"),
+            (InstanceFeed(store, lambda ref, uid: None), "instance/x does not exist"),
         ):
             with pytest.raises(NotFound, match=words):
                 await feed.get("default", "x")
@@ -105,6 +105,6 @@ def test_a_view_without_a_base_begins_at_the_present(run: Run) -> None:
         store = MemoryStore()
         await store.put(server("a"))
         with pytest.raises(Conflict, match="version 0 is past"):
-            await anext(InstanceFeed(store).watch("0", None))
+            await anext(InstanceFeed(store, lambda ref, uid: None).watch("0", None))
 
     run(story())

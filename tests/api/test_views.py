@@ -1,9 +1,12 @@
 """What is computed: instances, their logs, tools and calls."""
 
+from datetime import UTC, datetime
+
 import pytest
 from support.surface import Served, row, server
 
 from mooring.api.reach import LogQuery
+from mooring.core.health import Finding, Probe
 from mooring.errors import Unavailable
 from mooring.kinds.ref import Ref
 
@@ -82,6 +85,44 @@ def test_a_log_that_is_not_there_is_not_found(fleet: Served, name: str) -> None:
 def test_the_log_of_a_former_instance_is_read_through_its_server(fleet: Served) -> None:
     fleet.script.lines["time-7"] = [b"last words\n"]
     assert fleet.ask("GET", f"{VIEW}/mcpinstances/time-7/log").body == b"last words\n"
+
+
+PROBED = Probe(
+    datetime(2026, 1, 1, tzinfo=UTC), 0.015, Finding("failed", "no token"), "degraded", "whoami"
+)
+
+
+def test_an_instance_is_probed_now(fleet: Served) -> None:
+    fleet.script.probes["time-0"] = PROBED
+    found = fleet.ask("POST", f"{VIEW}/mcpinstances/time-0/probe").document
+    assert found == {
+        "kind": "InstanceProbe",
+        "apiVersion": "view.mooring.dev/v1alpha1",
+        "metadata": {"name": "time-0", "namespace": "default"},
+        "at": "2026-01-01T00:00:00Z",
+        "seconds": 0.015,
+        "tool": "whoami",
+        "outcome": "failed",
+        "message": "no token",
+        "health": "degraded",
+    }
+    assert fleet.ask("POST", f"{VIEW}/mcpinstances/time-7/probe").status == 404
+    assert fleet.ask("GET", f"{VIEW}/mcpinstances/time-0/probe").status == 405
+
+
+def test_one_that_does_not_run_says_how_far_it_has_come(fleet: Served) -> None:
+    refused = fleet.ask("POST", f"{VIEW}/mcpinstances/time-1/probe")
+    assert refused.status == 409
+    assert refused.document["message"] == "instance/time-1 is not running (ERROR)"
+    assert refused.document["reason"] == "NotRunning"
+
+
+def test_the_last_probe_is_shown_with_its_instance(fleet: Served) -> None:
+    fleet.script.probed["u0"] = PROBED
+    found = fleet.ask("GET", f"{VIEW}/mcpinstances/time-0").document
+    assert found["status"]["lastProbe"]["message"] == "no token"
+    other = fleet.ask("GET", f"{VIEW}/mcpinstances/time-1").document
+    assert "lastProbe" not in other["status"]
 
 
 def test_tools_are_what_the_server_says(fleet: Served) -> None:

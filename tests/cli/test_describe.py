@@ -5,6 +5,9 @@ from typing import Any
 
 from support.surface import Served, made, row, secret, server
 
+from mooring.clock import SystemClock
+from mooring.core.health import Finding, Probe
+
 Moor = Any
 
 
@@ -72,6 +75,7 @@ def test_everything_about_a_server(api: Served, moor: Moor) -> None:
         "Isolation:  shared\n"
         "Eras:       auto\n"
         "Path:       /mcp\n"
+        "Probes:     tools/list every 30 s, for 10 s; unhealthy after 3 failures in a row\n"
         "Env:        PLAIN=x\n"
         "Env:        KEY (from key token of secret creds)\n"
         "Env:        HOME2 (from variable HOME of Mooring)\n"
@@ -160,3 +164,27 @@ def test_an_object_that_leaves_says_since_when(api: Served, moor: Moor) -> None:
     said = moor("describe", "server", "time").out
     assert "Deleting since:" in said
     assert re.search(r"Status: +Terminating", said)
+
+
+def test_an_instance_with_its_last_probe(api: Served, moor: Moor) -> None:
+    check = {"tool": "whoami", "arguments": {"a": 1}, "timeoutSeconds": 0.5}
+    since = "2026-01-01T00:00:00Z"
+    api.report(
+        api.put(server("gitea", healthCheck=check)),
+        instances=(
+            row("gitea-0", uid="u0", health="unhealthy", healthSince=since, message="no token",
+                safeTools=["get", "list"]),
+        ),
+    )  # fmt: skip
+    finding = Finding("failed", "no token")
+    api.script.probed["u0"] = Probe(SystemClock().now(), 0.0151, finding, "unhealthy", "whoami")
+    lines = [" ".join(line.split()) for line in moor("describe", "inst", "gitea-0").lines]
+    assert "Last probe: 0s ago: whoami failed after 15 ms: no token" in lines
+    assert "Safe tools: get, list" in lines
+    assert any(line.startswith("Health since: 2026-01-01T00:00:00Z") for line in lines)
+    lines = moor("describe", "server", "gitea").lines
+    probes = 'whoami {"a": 1} every 30 s, for 0.5 s; unhealthy after 3 failures in a row'
+    assert f"Probes:     {probes}" in lines
+    wide = moor("get", "inst", "-o", "wide").lines
+    assert wide[0].split()[-2:] == ["PROBED", "MESSAGE"]
+    assert wide[1].endswith("0s       no token")

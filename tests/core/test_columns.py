@@ -66,7 +66,7 @@ def test_an_object_that_leaves_says_so() -> None:
 def test_an_instance_in_one_line() -> None:
     row = {"name": "time-0", "state": "ERROR", "health": "unhealthy", "restarts": 4, "era": "",
            "since": "2026-01-03T23:55:00Z", "nextRetryAt": "2026-01-04T00:00:16Z",
-           "message": "exit 1"}  # fmt: skip
+           "lastProbe": {"at": "2026-01-03T23:59:48Z"}, "message": "exit 1"}  # fmt: skip
     view = {"metadata": {**META, "name": "time-0"}, "spec": {"server": "time"}, "status": row}
     told = cells("MCPInstance", view)
     assert told == {
@@ -79,6 +79,7 @@ def test_an_instance_in_one_line() -> None:
         "ERA": NONE,
         "ADDRESS": NONE,
         "RETRY": "in 16s",
+        "PROBED": "12s",
         "MESSAGE": "exit 1",
     }
     late = {**view, "status": {**row, "nextRetryAt": CREATED}}

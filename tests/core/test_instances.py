@@ -1,11 +1,13 @@
 """Instances as objects."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.core.instances import SERVER_LABEL, changes, views
+from mooring.core.health import Finding, Probe
+from mooring.core.instances import SERVER_LABEL, changes, probed, views
 
 
 def server(*rows: dict[str, Any]) -> dict[str, Any]:
@@ -40,6 +42,22 @@ def test_a_server_that_nobody_looked_at_has_none() -> None:
 def test_a_row_without_a_start_has_a_uid_all_the_same() -> None:
     (view,) = views(server({"name": "time-0", "uid": ""}))
     assert view["metadata"]["uid"] == "u/time-0"
+
+
+def test_the_last_probe_is_shown_and_is_no_change() -> None:
+    (view,) = views(server({"name": "time-0", "uid": "u0"}))
+    assert probed(view, None) == view
+    finding = Finding("failed", "token is required\x1b[2J")
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    shown = probed(view, Probe(at, 0.0123456789, finding, "degraded", "whoami"))
+    assert shown["status"]["lastProbe"] == {
+        "at": "2026-01-01T00:00:00Z",
+        "seconds": 0.012346,
+        "tool": "whoami",
+        "outcome": "failed",
+        "message": "token is required\\x1b[2J",
+    }
+    assert changes([view], [shown]) == changes([shown], [view]) == []
 
 
 ROWS = st.dictionaries(st.sampled_from(["time-0", "time-1", "time-2"]), st.sampled_from("abc"))

@@ -15,8 +15,9 @@ from mooring.api.app import make_app
 from mooring.api.reach import LogQuery
 from mooring.api.serving import serve
 from mooring.clock import Clock, SystemClock
+from mooring.core.health import Probe
 from mooring.core.reporting import Reports
-from mooring.errors import Invalid, NotFound
+from mooring.errors import Conflict, Invalid, NotFound
 from mooring.kinds.base import Object
 from mooring.kinds.ref import Ref
 from mooring.kinds.server import InstanceStatus, MCPServer, ServerStatus
@@ -37,6 +38,10 @@ class Script:
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     lines: dict[str, list[bytes]] = field(default_factory=dict)
     calls: list[tuple[Ref, str, Mapping[str, Any]]] = field(default_factory=list)
+    probes: dict[str, Probe] = field(default_factory=dict)
+    """What a probe of an instance comes to."""
+    probed: dict[str, Probe] = field(default_factory=dict)
+    """The last one, by uid."""
     queries: list[tuple[str, LogQuery]] = field(default_factory=list)
 
     async def tools(self, ref: Ref) -> Sequence[Mapping[str, Any]]:
@@ -47,6 +52,14 @@ class Script:
         if tool not in self.results:
             raise Invalid("BadRequest", f"Unknown tool: {tool}")
         return self.results[tool]
+
+    async def probe(self, ref: Ref, instance: str) -> Probe:
+        if instance not in self.probes:
+            raise Conflict("NotRunning", f"instance/{instance} is not running")
+        return self.probes[instance]
+
+    def last_probe(self, ref: Ref, uid: str) -> Probe | None:
+        return self.probed.get(uid)
 
     async def logs(self, ref: Ref, instance: str, query: LogQuery) -> AsyncIterator[bytes]:
         self.queries.append((instance, query))

@@ -61,6 +61,7 @@ def make_app(
         Route(INSTANCES, views.instances, methods=["GET"]),
         Route(f"{INSTANCES}/{{name}}", views.instance, methods=["GET"]),
         Route(f"{INSTANCES}/{{name}}/log", views.log, methods=["GET"]),
+        Route(f"{INSTANCES}/{{name}}/probe", views.probe, methods=["POST"]),
         Route(f"{SERVERS}/{{name}}/tools", views.tools, methods=["GET"]),
         Route(f"{SERVERS}/{{name}}/call", views.call, methods=["POST"]),
         Route(f"{VIEW_PATH}/manifests", Manifests(store, clock).handle, methods=["POST", "DELETE"]),

@@ -11,6 +11,7 @@ from typing import Any
 from mooring.api.exposed import EXPOSED, Exposed
 from mooring.core.instances import API_VERSION as VIEWS
 from mooring.core.instances import KIND as INSTANCE
+from mooring.core.instances import LAST_PROBE
 from mooring.kinds.base import ObjectMeta
 from mooring.kinds.server import InstanceStatus
 from mooring.kinds.structure import structural
@@ -108,9 +109,15 @@ def _instance() -> Schema:
         "properties": {
             "metadata": to(f"{META}.ObjectMeta"),
             "spec": {"type": "object", "properties": {"server": _TEXT}},
-            "status": structural(InstanceStatus, defaults=False),
+            "status": _instance_status(),
         },
     }
+
+
+def _instance_status() -> Schema:
+    schema = structural(InstanceStatus, defaults=False)
+    last = _object("Its last probe, since Mooring was started.", **_PROBE)
+    return {**schema, "properties": {**schema["properties"], LAST_PROBE: last}}
 
 
 def _namespace() -> Schema:
@@ -164,7 +171,21 @@ _META: Mapping[str, Schema] = {
 }
 """Schemas of Kubernetes' own that are used here."""
 
+_PROBE: Mapping[str, Schema] = {
+    "at": {**_TEXT, "format": "date-time", "description": "When it began."},
+    "seconds": {"type": "number", "description": "How long it took."},
+    "tool": {**_TEXT, "description": "The tool that was called; empty where tools were listed."},
+    "outcome": {**_TEXT, "enum": ["answered", "failed", "login"]},
+    "message": {**_TEXT, "description": "Why not, in the words of whoever said it."},
+}
+
 _VIEWS: Mapping[str, Schema] = {
+    "InstanceProbe": _object(
+        "One probe of an instance.",
+        metadata=to(f"{META}.ObjectMeta"),
+        **_PROBE,
+        health={**_TEXT, "description": "What is believed of it since."},
+    ),
     "ToolList": _object(
         "The tools of a server, as it describes them.",
         items={"type": "array", "items": _ANYTHING},

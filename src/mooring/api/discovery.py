@@ -37,6 +37,7 @@ _PARTS: Mapping[str, tuple[tuple[str, str, list[str]], ...]] = {
     CORE_PATH: (),
     VIEW_PATH: (
         ("mcpinstances/log", "MCPInstance", ["get"]),
+        ("mcpinstances/probe", "InstanceProbe", ["create"]),
         ("mcpservers/tools", "ToolList", ["get"]),
         ("mcpservers/call", "ToolCall", ["create"]),
     ),

@@ -4,13 +4,14 @@ A feed answers in documents, ready to be shown. Views are fed like stored kinds 
 one piece of code lists and watches both.
 """
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from mooring.api.exposed import Exposed
 from mooring.api.shown import Album, shown
 from mooring.core import instances
+from mooring.core.health import Probe
 from mooring.core.naming import BY_KIND, Naming
 from mooring.core.ports import ObjectStore
 from mooring.core.watching import Told
@@ -91,14 +92,19 @@ class StoredFeed:
                 yield change.type, self._album.shown(change.object)
 
 
+LastProbe = Callable[[Ref, str], Probe | None]
+"""The last probe of the instance of a server with this uid."""
+
+
 class InstanceFeed:
-    """Instances, computed from the status of their servers."""
+    """Instances, computed from the status of their servers, each with its last probe."""
 
     naming = BY_KIND[instances.KIND]
     api_version = instances.API_VERSION
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, last_probe: LastProbe) -> None:
         self._store = store
+        self._last_probe = last_probe
 
     def fields(self, document: Mapping[str, Any]) -> Mapping[str, str]:
         metadata = document["metadata"]
@@ -116,8 +122,8 @@ class InstanceFeed:
 
     async def list(self, namespace: str | None) -> Found:
         listing = await self._store.list("MCPServer", namespace)
-        found = [view for server in listing.items for view in instances.views(shown(server))]
-        return Found(found, listing.version)
+        views = (view for server in listing.items for view in instances.views(shown(server)))
+        return Found([self._probed(view) for view in views], listing.version)
 
     async def watch(
         self, since: str, namespace: str | None, base: Iterable[Document] | None = None
@@ -135,10 +141,14 @@ class InstanceFeed:
             after = [] if change.type == "DELETED" else instances.views(server)
             version = server["metadata"]["resourceVersion"]
             for happened, view in instances.changes(rows.get(key, ()), after):
-                yield happened, _at(view, version)
+                yield happened, _at(self._probed(view), version)
             rows[key] = after
             if not after:
                 del rows[key]
+
+    def _probed(self, view: Document) -> Document:
+        owner = Ref("MCPServer", view["metadata"]["namespace"], view["spec"]["server"])
+        return instances.probed(view, self._last_probe(owner, view["status"].get("uid", "")))
 
 
 def _by_server(views: Iterable[Document]) -> dict[tuple[str, str], list[Document]]:

@@ -172,6 +172,10 @@ def _views() -> Iterator[Operation]:
         ),
         answers=TEXT,
     )
+    yield Operation(
+        f"{inside}/mcpinstances/{{name}}/probe", "post", "connect", VIEWS, "InstanceProbe",
+        name_of(VIEWS, "InstanceProbe"), "Probe an instance now.",
+    )  # fmt: skip
     server = f"{inside}/mcpservers/{{name}}"
     tools, call = name_of(VIEWS, "ToolList"), name_of(VIEWS, "ToolCall")
     result = name_of(VIEWS, "ToolResult")

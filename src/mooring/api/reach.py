@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from mooring.core.health import Probe
 from mooring.kinds.ref import Ref
 
 
@@ -40,6 +41,17 @@ class Reach(Protocol):
 
         A JSON-RPC error is raised as Invalid or Unavailable, with the server's words.
         """
+        ...
+
+    def probe(self, ref: Ref, instance: str) -> Awaitable[Probe]:
+        """Probes an instance of a server now.
+
+        Raises Conflict "NotRunning" where there is nobody to ask.
+        """
+        ...
+
+    def last_probe(self, ref: Ref, uid: str) -> Probe | None:
+        """The last probe of an instance; None where it was not probed since Mooring started."""
         ...
 
     def logs(self, ref: Ref, instance: str, query: LogQuery) -> AsyncIterator[bytes]:

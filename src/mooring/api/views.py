@@ -1,5 +1,6 @@
 """What is computed rather than stored: instances with their logs, and servers one can ask."""
 
+from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -13,9 +14,10 @@ from mooring.api.feeds import Feed, InstanceFeed
 from mooring.api.looking import Looking, number, truth
 from mooring.api.reach import LogQuery, Reach
 from mooring.api.streams import Write
-from mooring.core.instances import API_VERSION
+from mooring.core.instances import API_VERSION, KIND, told
+from mooring.core.naming import label
 from mooring.core.ports import ObjectStore
-from mooring.errors import Invalid, MooringError, NotFound
+from mooring.errors import Conflict, Invalid, MooringError, NotFound
 from mooring.kinds.ref import Ref
 
 
@@ -42,7 +44,7 @@ class Views:
         self._store = store
         self._reach = reach
         self._looking = looking
-        self._instances = InstanceFeed(store)
+        self._instances = InstanceFeed(store, reach.last_probe)
 
     async def instances(self, request: Request) -> Response:
         """`/namespaces/NS/mcpinstances`: list and watch."""
@@ -51,6 +53,21 @@ class Views:
     async def instance(self, request: Request) -> Response:
         """`/namespaces/NS/mcpinstances/NAME`."""
         return await self._looking.single(request, self._instances)
+
+    async def probe(self, request: Request) -> Response:
+        """`…/mcpinstances/NAME/probe`: probes it now, over the path that traffic takes."""
+        namespace, name = request.path_params["namespace"], request.path_params["name"]
+        view = await self._instances.get(namespace, name)
+        owner = Ref("MCPServer", namespace, view["spec"]["server"])
+        with audited(who(request), "probe", label(KIND, namespace, name)):
+            try:
+                found = await self._reach.probe(owner, name)
+            except Conflict as error:
+                raise _not_running(error, view["status"]) from error
+        head = {"kind": "InstanceProbe", "apiVersion": API_VERSION}
+        metadata = {"name": name, "namespace": namespace}
+        document = {**head, "metadata": metadata, **told(found), "health": found.health}
+        return answer(document)
 
     async def log(self, request: Request) -> Response:
         """`…/mcpinstances/NAME/log?tail=&since=&previous=&follow=`, as plain text.
@@ -106,3 +123,10 @@ class Views:
                 raise
             return former
         return Ref("MCPServer", namespace, view["spec"]["server"])
+
+
+def _not_running(error: Conflict, status: Mapping[str, Any]) -> Conflict:
+    """The error, with how far the instance has come, and why no further."""
+    said = status.get("message")
+    why = f"{status['state']}: {said}" if said else status["state"]
+    return Conflict(error.reason, f"{error.message} ({why})")

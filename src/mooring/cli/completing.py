@@ -6,7 +6,7 @@ from click.shell_completion import CompletionItem
 from mooring.cli.client import path_of
 from mooring.cli.failures import Failure
 from mooring.cli.invocation import Invocation
-from mooring.cli.targets import RUNNING_SERVER, SERVER
+from mooring.cli.targets import INSTANCE, RUNNING_SERVER, SERVER
 from mooring.core.naming import BY_WORD, NAMINGS, Naming
 from mooring.errors import MooringError
 
@@ -52,6 +52,13 @@ def complete_server(
 ) -> list[CompletionItem]:
     """The name of a server."""
     return _matching(names(context, SERVER), incomplete)
+
+
+def complete_instance(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The name of an instance, with or without the word before it."""
+    return _matching(names(context, INSTANCE), incomplete)
 
 
 def complete_tool(

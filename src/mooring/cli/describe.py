@@ -1,5 +1,6 @@
 """`moor describe`: everything about one object, ending with what happened to it."""
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
@@ -16,6 +17,7 @@ from mooring.cli.output import now
 from mooring.cli.targets import EVENT, INSTANCE, Target, named
 from mooring.core import columns
 from mooring.core.columns import NONE, age, last_seen
+from mooring.core.explaining import last_probe
 from mooring.core.printable import pad, printable, width
 
 Document = dict[str, Any]
@@ -96,6 +98,7 @@ class Description:
         if spec.get("args"):
             head.append(("Args", " ".join(spec["args"])))
         head += [(key.capitalize(), str(spec[key])) for key in _OWN_LINES if key in spec]
+        head.append(("Probes", _check(spec.get("healthCheck") or {})))
         return head + [("Env", _variable(each)) for each in spec.get("env") or ()]
 
     def _group_head(self) -> list[tuple[str, str]]:
@@ -111,6 +114,11 @@ class Description:
         words = ("state", "health", "message", "address", "era", "uid", "checksum", "restarts")
         head += [(word.capitalize(), str(row[word])) for word in words if row.get(word) != ""]
         head.append(("Since", self._moment(row.get("since"))))
+        if row.get("healthSince"):
+            head.append(("Health since", self._moment(row["healthSince"])))
+        head.append(("Last probe", last_probe(row, self._now) or NONE))
+        if row.get("safeTools"):
+            head.append(("Safe tools", ", ".join(row["safeTools"])))
         if row.get("attemptCount"):
             head.append(("Attempts", str(row["attemptCount"])))
         head += [
@@ -216,6 +224,15 @@ _SECTIONS = {
 
 def _pairs(mapping: dict[str, str] | None) -> str:
     return ", ".join(f"{key}={value}" for key, value in sorted((mapping or {}).items())) or NONE
+
+
+def _check(check: Document) -> str:
+    """How instances are probed."""
+    asked = check.get("tool") or "tools/list"
+    if check.get("arguments"):
+        asked += f" {json.dumps(check['arguments'], ensure_ascii=False)}"
+    times = f"every {check.get('intervalSeconds', 30)} s, for {check.get('timeoutSeconds', 10):g} s"
+    return f"{asked} {times}; unhealthy after {check.get('failureThreshold', 3)} failures in a row"
 
 
 def _variable(variable: Document) -> str:

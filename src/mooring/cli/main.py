@@ -24,6 +24,8 @@ COMMANDS = {
     "events": "mooring.cli.get:events",
     "tools": "mooring.cli.tools:tools",
     "call": "mooring.cli.tools:call",
+    "probe": "mooring.cli.probe:probe",
+    "why": "mooring.cli.why:why",
     "apply": "mooring.cli.apply:apply",
     "diff": "mooring.cli.apply:diff",
     "edit": "mooring.cli.edit:edit",

@@ -76,3 +76,17 @@ def server(text: str, namespace: str) -> Target:
     if found.naming is not SERVER:
         raise Failure(f"{text} is no server", USAGE)
     return found
+
+
+def instances(words: Sequence[str], namespace: str, verb: str, *, only: bool) -> list[Target]:
+    """Instances, with or without the word: `time-0`, `inst time-0`, `instance/time-0`.
+
+    `only`: exactly one may be meant.
+    """
+    bare = bool(words) and "/" not in words[0] and words[0].lower() not in BY_WORD
+    found = named(("instance", *words) if bare else words, namespace, verb)
+    if any(target.naming is not INSTANCE for target in found):
+        raise Failure(f"moor {verb} is for instances: moor {verb} inst NAME", USAGE)
+    if only and len(found) != 1:
+        raise Failure(f"moor {verb} takes one instance at a time", USAGE)
+    return found

@@ -144,6 +144,11 @@ def _next_retry(instance: Document, now: datetime) -> str:
     return f"in {durations.short(left)}" if left > 0 else "now"
 
 
+def _last_probe(instance: Document, now: datetime) -> str:
+    found = _status(instance).get("lastProbe")
+    return age(found["at"], now) if found else NONE
+
+
 def _of_status(key: str, absent: str = NONE) -> Callable[[Document, datetime], str]:
     return lambda document, _: str(_status(document).get(key) or absent)
 
@@ -217,6 +222,7 @@ _COLUMNS: Mapping[str, tuple[Column, ...]] = {
         Column("ERA", "What it speaks.", _of_status("era"), wide=True),
         Column("ADDRESS", "Where it answers.", _of_status("address"), wide=True),
         Column("RETRY", "When it is tried again.", _next_retry, wide=True),
+        Column("PROBED", "How long ago it was probed last.", _last_probe, wide=True),
         Column("MESSAGE", "What is to be said of it.", _of_status("message", ""), wide=True),
     ),
     "Secret": (

@@ -1,23 +1,45 @@
 """Instances as objects: each row of a server's status, in the shape of a document.
 
-They are computed and never stored; what is written of an instance is written to its server.
+They are computed and never stored; what is written of an instance is written to its server. The
+last probe of each is shown with it: it is nothing that is written, since it is new all the time.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mooring.core.health import Probe
+from mooring.core.printable import printable
 from mooring.core.watching import Told
 
 Document = dict[str, Any]
 
 KIND = "MCPInstance"
 API_VERSION = "view.mooring.dev/v1alpha1"
+LAST_PROBE = "lastProbe"
 SERVER_LABEL = "mooring.dev/server"
 
 
 def views(server: Mapping[str, Any]) -> list[Document]:
     """The instances of a server's document, in the order of its rows."""
     return [_view(server, row) for row in (server.get("status") or {}).get("instances") or ()]
+
+
+def probed(view: Document, probe: Probe | None) -> Document:
+    """The view with the last probe of its instance."""
+    if probe is None:
+        return view
+    return {**view, "status": {**view["status"], LAST_PROBE: told(probe)}}
+
+
+def told(probe: Probe) -> Document:
+    """A probe as documents have it."""
+    return {
+        "at": probe.at.isoformat().replace("+00:00", "Z"),
+        "seconds": round(probe.seconds, 6),
+        "tool": probe.tool,
+        "outcome": probe.finding.outcome,
+        "message": printable(probe.finding.message),
+    }
 
 
 def changes(before: Iterable[Document], after: Iterable[Document]) -> list[tuple[Told, Document]]:
@@ -37,7 +59,8 @@ def changes(before: Iterable[Document], after: Iterable[Document]) -> list[tuple
 
 def _told(view: Document) -> tuple[Any, Any]:
     """What of a view may change; its version does whenever its server's does."""
-    return view["status"], view["metadata"]["labels"]
+    status = {key: value for key, value in view["status"].items() if key != LAST_PROBE}
+    return status, view["metadata"]["labels"]
 
 
 def _view(server: Mapping[str, Any], row: Mapping[str, Any]) -> Document:

@@ -199,7 +199,7 @@ class _Daemon:
         self._reports = Reports() if settings.worker_count > 1 else None
         door = front.door.url if front.door else ""
         self._prober = Prober(partial(connect, pool), clock, random.random)
-        questions = Questions(pool, LogReader(places.logs, clock), front.base, door)
+        questions = Questions(pool, self._prober, LogReader(places.logs, clock), front.base, door)
         self._api = make_app(store, questions, clock, self._reports)
 
     def answering(

@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from mooring.api.reach import LogQuery
+from mooring.controllers.prober import Prober
 from mooring.core.address import parse
+from mooring.core.health import Probe
 from mooring.core.keeping import PROBE
 from mooring.core.table import paths_of
 from mooring.kinds.ref import Ref
@@ -33,8 +35,9 @@ def connect(pool: Pool, address: str, server: MCPServer) -> McpClient:
 class Questions:
     """Satisfies `mooring.api.reach.Reach` for a gateway at `base`, an API at `door`."""
 
-    def __init__(self, pool: Pool, logs: LogReader, base: str, door: str) -> None:
+    def __init__(self, pool: Pool, prober: Prober, logs: LogReader, base: str, door: str) -> None:
         self._pool = pool
+        self._prober = prober
         self._logs = logs
         self._base = base
         self._door = door
@@ -56,6 +59,14 @@ class Questions:
             return await client.call_tool(tool, dict(arguments), CALL_SECONDS)
         finally:
             await client.close()
+
+    async def probe(self, ref: Ref, instance: str) -> Probe:
+        """One probe, now."""
+        return await self._prober.probe(ref, instance)
+
+    def last_probe(self, ref: Ref, uid: str) -> Probe | None:
+        """The last one that was made."""
+        return self._prober.last(ref, uid)
 
     def logs(self, ref: Ref, instance: str, query: LogQuery) -> AsyncIterator[bytes]:
         """What an instance's children wrote."""

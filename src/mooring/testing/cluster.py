@@ -18,6 +18,7 @@ from mooring.api.looking import Looking
 from mooring.api.reach import LogQuery
 from mooring.api.serving import serve
 from mooring.clock import Clock, SystemClock
+from mooring.core.health import Probe
 from mooring.core.ports import Change
 from mooring.errors import NotFound
 from mooring.kinds.base import Object
@@ -112,6 +113,12 @@ class _Nobody:
 
     async def call(self, ref: Ref, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         raise NotFound("NotFound", f"{ref} does not run here")
+
+    async def probe(self, ref: Ref, instance: str) -> Probe:
+        raise NotFound("NotFound", f"{instance} does not run here")
+
+    def last_probe(self, ref: Ref, uid: str) -> Probe | None:
+        return None
 
     async def logs(self, ref: Ref, instance: str, query: LogQuery) -> AsyncIterator[bytes]:
         raise NotFound("NotFound", f"{instance} does not run here")
