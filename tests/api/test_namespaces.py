@@ -1,8 +1,6 @@
 """Namespaces come and go with what is in them."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -68,26 +66,33 @@ def test_a_watch_tells_which_there_are_and_then_which_come_and_go(api: Served) -
         assert told(following()) == ("ADDED", "team-c")
 
 
-def test_a_watch_goes_on_from_a_list_as_long_as_nothing_was_written_since(api: Served) -> None:
-    api.put(server("time", "team-a"))
+def test_a_watch_goes_on_from_a_list_whatever_was_written_since(api: Served) -> None:
+    for place in ("stays", "changes", "goes", "moves"):
+        api.put(server("time", place))
     version = api.ask("GET", PATH).document["metadata"]["resourceVersion"]
+    api.report(api.get(Ref("MCPServer", "changes", "time")), message="changed")
+    api.put(server("git", "new"))
+    api.put(server("git", "moves"))
+    for place in ("goes", "moves"):
+        api.report(api.get(Ref("MCPServer", place, "time")), message="changed")
+        api.run(api.store.delete(Ref("MCPServer", place, "time")))
+    api.put(server("git", "brief"))
+    api.run(api.store.delete(Ref("MCPServer", "brief", "git")))
     with api.events(f"{PATH}?watch=true&resourceVersion={version}") as following:
-        api.put(server("time", "team-b"))
-        assert told(following()) == ("ADDED", "team-b")
+        assert [told(following()) for _ in range(5)] == [
+            ("ADDED", "new"), ("ADDED", "moves"), ("DELETED", "goes"),
+            ("ADDED", "brief"), ("DELETED", "brief"),
+        ]  # fmt: skip
+        api.put(server("git", "goes"))
+        assert told(following()) == ("ADDED", "goes")
+        api.run(api.store.delete(Ref("MCPServer", "changes", "time")))
+        assert told(following()) == ("DELETED", "changes")
+
+
+@pytest.mark.parametrize(("version", "code"), [("nonsense", 400), ("999999", 410)])
+def test_a_version_that_never_was_is_refused(api: Served, version: str, code: int) -> None:
     with api.events(f"{PATH}?watch=true&resourceVersion={version}") as following:
-        assert following()["object"]["code"] == 410
-
-
-def test_what_comes_and_goes_while_a_watch_is_set_up_is_told(api: Served) -> None:
-    feed = NamespaceFeed(api.store)
-
-    async def story() -> list[tuple[str, str]]:
-        base = (await feed.list(None)).documents
-        base[0] = {**base[0], "metadata": {**base[0]["metadata"], "name": "gone"}}
-        async with aclosing(feed.watch("", None, base)) as changes:
-            return [(kind, document["metadata"]["name"]) async for kind, document in _two(changes)]
-
-    assert api.run(story()) == [("ADDED", "default"), ("DELETED", "gone")]
+        assert following()["object"]["code"] == code
 
 
 def test_a_watch_ends_when_a_kind_cannot_be_watched_any_more() -> None:
@@ -103,8 +108,3 @@ def test_a_watch_ends_when_a_kind_cannot_be_watched_any_more() -> None:
                 await anext(NamespaceFeed(Forgetful()).watch("0", None))
 
     asyncio.run(story())
-
-
-async def _two(changes: AsyncIterator[Any]) -> AsyncIterator[Any]:
-    for _ in range(2):
-        yield await anext(changes)
