@@ -116,6 +116,10 @@ class Mirror:
                 telemetry.event("keeper.lost", logging.WARNING, why=error.message)
                 if error.reason == "KeeperGone":
                     self._all_over()
+                elif error.reason == "UpstreamReset" and self._reached.is_set():
+                    self._reached.clear()  # it cut us off: whether it is gone shows at once
+                    pause, at_once = PAUSE, True
+                    continue
             if self._reached.is_set():
                 pause, at_once = PAUSE, True
             self._reached.clear()
