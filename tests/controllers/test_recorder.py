@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 from mooring.controllers.recorder import Recorder
 from mooring.core import events
 from mooring.core.events import Happening
@@ -187,6 +189,24 @@ def test_old_events_are_dropped(run: Run) -> None:
             at.happen(READY)
             await at.wait()
             assert await at.told() == {"time-0: ready": 1}
+
+    run(story())
+
+
+def test_events_of_many_that_are_gone_do_not_pile_up(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "TOTAL", 30)
+
+    async def story() -> None:
+        async with diary() as at:
+            for number in range(60):
+                gone = server(f"gone-{number}")
+                meta = gone.metadata.model_copy(update={"uid": f"uid-{number}"})
+                at.recorder.record(gone.model_copy(update={"metadata": meta}), [READY])
+                await at.wait(1)
+            await at.wait(120)
+            assert len((await at.store.list("Event")).items) == 30
 
     run(story())
 

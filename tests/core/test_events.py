@@ -73,3 +73,11 @@ def test_repeats_push_nothing_out() -> None:
     for second in range(1000):
         failing = events.again(failing, START + timedelta(seconds=second))
     assert events.surplus([first, failing], START + timedelta(minutes=20)) == ()
+
+
+def test_all_objects_together_have_a_limit_too() -> None:
+    happened = [told(number, at=number) for number in range(events.TOTAL + 2)]
+    random.Random(2).shuffle(happened)
+    dropped = events.beyond(happened, START + timedelta(hours=2))
+    assert [event.message for event in dropped] == ["exit 0", "exit 1"]
+    assert events.beyond(happened[:10], START) == ()

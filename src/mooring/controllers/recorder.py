@@ -168,6 +168,9 @@ class Recorder:
             try:
                 for uid in list(self._of):
                     await self._drop_surplus(uid)
+                kept = [each.event for each in self._known.values()]
+                for event in events.beyond(kept, now):
+                    await self._drop(event)
             except MooringError as error:
                 telemetry.event("events.undropped", logging.WARNING, error=error.message)
 

@@ -16,6 +16,8 @@ from mooring.kinds.event import Event, Involved
 
 KEPT = 50
 """Events of one object; the oldest beyond it go first."""
+TOTAL = 5000
+"""Events of all objects together: those of many that are gone do not pile up either."""
 AGE = timedelta(days=1)
 """Events that were last repeated longer ago are dropped."""
 QUIET = timedelta(minutes=5)
@@ -69,6 +71,12 @@ def surplus(events: Iterable[Event], now: datetime) -> tuple[Event, ...]:
     crowded = ordered[: max(0, len(ordered) - KEPT)]
     rest = ordered[len(crowded) :]
     return (*crowded, *(event for event in rest if now - _last(event, now) > AGE))
+
+
+def beyond(events: Iterable[Event], now: datetime) -> tuple[Event, ...]:
+    """Which Events of all objects are too many together, oldest first."""
+    ordered = sorted(events, key=lambda e: (_last(e, now), e.metadata.name))
+    return tuple(ordered[: max(0, len(ordered) - TOTAL)])
 
 
 def _last(event: Event, now: datetime) -> datetime:
