@@ -7,8 +7,6 @@ from typing import Any
 from support.standin import JSON, message, result
 
 from mooring.core.load import Load
-from mooring.gateway.gateway import SWEEP_SECONDS
-from mooring.sessions.open_sessions import IDLE_SECONDS
 from mooring.testing.clock import FakeClock
 
 
@@ -234,7 +232,7 @@ def test_idle_sessions_are_swept_and_ended_upstream(world: Any, run: Any) -> Non
             standin = w.standins["notes"][0]
             session = await w.open()
             standin.arrived.clear()
-            await clock.advance(IDLE_SECONDS + SWEEP_SECONDS)
+            await clock.advance(w.sessions.terms.patience + w.sessions.terms.round)
             await standin.arrived.wait()
             assert (standin.seen[-1].method, standin.sessions) == ("DELETE", set())
             assert (await w.call(session=session)).status == 404

@@ -67,7 +67,7 @@ def test_only_so_many_ended_ones_are_remembered(monkeypatch: Any) -> None:
     assert [sessions.find(id) is None for id in ids] == [False, True, True]
 
 
-def test_an_idle_session_expires_and_its_use_keeps_it(run: Run) -> None:
+def test_an_idle_session_is_forgotten_and_its_use_keeps_it(run: Run) -> None:
     async def story() -> None:
         clock = FakeClock()
         sessions = OpenSessions(SEALER, clock)
@@ -77,8 +77,27 @@ def test_an_idle_session_expires_and_its_use_keeps_it(run: Run) -> None:
         await clock.advance(IDLE_SECONDS - 1)
         assert sessions.sweep() == []
         await clock.advance(1)
-        assert sessions.find(session.id) is None
+        found = sessions.find(session.id)
+        assert found is not None
+        assert found is not session
+        assert (found.looked, len(sessions)) == (False, 1)  # whether it is over, its record says
+        await clock.advance(IDLE_SECONDS)
+        assert sessions.sweep() == [found]
         assert len(sessions) == 0
+
+    run(story())
+
+
+def test_who_was_used_since_a_moment_is_known(run: Run) -> None:
+    async def story() -> None:
+        clock = FakeClock()
+        sessions = OpenSessions(SEALER, clock)
+        idle, used, busy = opened(sessions), opened(sessions), opened(sessions)
+        busy.streams += 1
+        await clock.advance(10)
+        sessions.find(used.id)
+        assert sessions.used_since(5) == [used, busy]
+        assert sessions.used_since(0) == [idle, used, busy]
 
     run(story())
 

@@ -192,6 +192,8 @@ class _Errand:
         """The answer to pass on; routing's own answer is given here."""
         if isinstance(found, Reject):
             self._trip.reject(found)
+        elif self._session.absent and isinstance(found, Sent) and found.reply.status < 300:
+            self._trip.plant.recovery.put_back(self._session)
         return found if isinstance(found, Sent) else None
 
     def _give_up(self, what: Verdict, found: Found | None) -> None:

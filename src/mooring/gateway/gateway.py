@@ -31,7 +31,6 @@ from mooring.gateway.server_endpoint import ServerEndpoint
 from mooring.gateway.trip import Plant
 from mooring.gateway.watching import watch
 from mooring.sessions.affinity import Affinity
-from mooring.sessions.asking import own_headers
 from mooring.sessions.books import Books
 from mooring.sessions.courier import Courier
 from mooring.sessions.event_ids import EventIds
@@ -40,11 +39,10 @@ from mooring.sessions.open_sessions import OpenSessions
 from mooring.sessions.records import Records
 from mooring.sessions.recovery import Recovery
 from mooring.sessions.reopening import Reopener
+from mooring.sessions.sweeper import Sweeper
 from mooring.sessions.tally import Tally
 from mooring.transports.http_server import ClientGone, Exchange
 from mooring.transports.http_upstream import Pool
-
-SWEEP_SECONDS = 30.0
 
 
 class Gateway:
@@ -73,13 +71,14 @@ class Gateway:
         via = f"1.1 mooring-{sealer.fingerprint}".encode()
         ids = EventIds(sealer.ring)
         affinity = Affinity(sealer.ring, clock)
-        self._books = Books(records, Records(sealer.ring), clock, sessions.terms.idle)
+        self._books = Books(records, Records(sealer.ring), clock, sessions.terms)
         reopener = Reopener(courier, self._entries.get, clock, via)
         self.tally = Tally()
         """What is to be told of this gateway."""
         entries = self._entries.get
         self.recovery = Recovery(sessions, self._books, reopener, entries, self.tally, clock)
-        self._hearing = Hearing(sessions, self._books, self.recovery, clock)
+        self._hearing = Hearing(sessions, self._books, self.recovery, self.tally, clock)
+        self._sweeper = Sweeper(sessions, self._books, reopener, entries, clock)
         self._plant = Plant(
             courier=courier,
             sessions=sessions,
@@ -115,7 +114,7 @@ class Gateway:
                 self.recovery.begin(group)
                 group.create_task(watch(self._store, self._clock, self.swap))
                 group.create_task(self._hearing.run())
-                group.create_task(self._sweep())
+                group.create_task(self._sweeper.run())
         finally:
             self._afterwork.begin(None)
             self.recovery.begin(None)
@@ -165,16 +164,6 @@ class Gateway:
                 "gateway.call_failed", logging.INFO,
                 path=path, method=method_class(call), reason=call.reason,
             )  # fmt: skip
-
-    async def _sweep(self) -> None:
-        while True:
-            await self._clock.sleep(SWEEP_SECONDS)
-            for session in self._sessions.sweep():
-                told = session.sealed
-                upstream = self._upstreams.get(told.uid)
-                if upstream is not None:
-                    headers = own_headers(self._plant.via, told.upstream_id, told.version)
-                    self._afterwork.end_upstream(upstream, headers)
 
     def _calls(self) -> int:
         return sum(load.calls for load in self._sessions.loads.values())

@@ -14,6 +14,7 @@ from mooring.errors import MooringError
 from mooring.sessions.books import Books
 from mooring.sessions.open_sessions import OpenSessions
 from mooring.sessions.recovery import Recovery
+from mooring.sessions.tally import Tally
 
 PAUSE = 1.0
 """Seconds until a store that went away is listened to again; doubled while it stays away."""
@@ -24,11 +25,17 @@ class Hearing:
     """Keeps the sessions of a gateway up to date."""
 
     def __init__(
-        self, sessions: OpenSessions, books: Books, recovery: Recovery, clock: Clock
+        self,
+        sessions: OpenSessions,
+        books: Books,
+        recovery: Recovery,
+        tally: Tally,
+        clock: Clock,
     ) -> None:
         self._sessions = sessions
         self._books = books
         self._recovery = recovery
+        self._tally = tally
         self._clock = clock
 
     async def run(self) -> None:
@@ -38,12 +45,13 @@ class Hearing:
             try:
                 async for change in self._books.store.changes():
                     if isinstance(change, Gap):
-                        pause = PAUSE
+                        pause, self._tally.store = PAUSE, ""
                         self._sessions.doubt()
                         await self._books.pay()
                     else:
                         self._heed(change)
             except MooringError as error:
+                self._tally.store = error.message
                 telemetry.event("sessions.unheard", logging.WARNING, error=error.message)
             await self._clock.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)

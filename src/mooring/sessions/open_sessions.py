@@ -20,6 +20,7 @@ from mooring.sessions.seal import LIFETIME, SealedSession, Sealer
 
 IDLE_SECONDS = 1800.0
 LIMIT = 20_000
+ROUND_SECONDS = 30.0
 ENDED_LIMIT = 100_000
 """Ended sessions that are remembered; past it the oldest are left to their upstream to refuse."""
 
@@ -34,6 +35,16 @@ class Terms(NamedTuple):
     limit: int = LIMIT
     """Open ones of one caller, in one gateway."""
 
+    @property
+    def round(self) -> float:
+        """Seconds between two times that a gateway tells which sessions are in use."""
+        return min(ROUND_SECONDS, self.idle / 10)
+
+    @property
+    def patience(self) -> float:
+        """Seconds after which a session is idle that was not told to be in use."""
+        return self.idle + 3 * self.round
+
 
 USUAL = Terms()
 
@@ -42,8 +53,9 @@ class Session:
     """One session that is open, as far as this gateway knows."""
 
     __slots__ = (
-        "calls", "confirmed_at", "counted", "failures", "generation", "id", "key", "looked",
-        "notices", "retry_at", "revision", "sealed", "streams", "until", "used_at",
+        "absent", "calls", "confirmed_at", "counted", "failures", "generation", "id", "kept",
+        "key", "looked", "notices", "retry_at", "revision", "sealed", "streams", "until",
+        "used_at",
     )  # fmt: skip
 
     def __init__(self, id: str, sealed: SealedSession, until: float, used_at: float) -> None:
@@ -57,6 +69,10 @@ class Session:
         """How often it has moved."""
         self.revision = 0
         """Of its record, as it was read or written last."""
+        self.kept = b""
+        """The record as it was read or written last, sealed."""
+        self.absent = False
+        """There was a record, and it is gone: its store has lost it."""
         self.looked = True
         """Whether its record was looked up, or made here."""
         self.notices: tuple[bytes, ...] = ()
@@ -76,6 +92,11 @@ class Session:
         """When its upstream was last asked whether it is lost."""
         self.counted = True
         """Whether it is part of the load of its instance here."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something goes on in it."""
+        return self.calls > 0 or self.streams > 0
 
 
 class OpenSessions:
@@ -117,11 +138,15 @@ class OpenSessions:
 
     def find(self, id: str) -> Session | None:
         """The session of that id; None where it is not one of ours, expired, or has ended."""
-        session = self._open.get(id) or self._unseal(id)
+        now = self._clock.monotonic()
+        session = self._open.get(id)
+        if session is not None and self._is_idle(session, now):
+            self._drop(session)  # as if we never saw it: others may have used it meanwhile
+            session = None
+        session = session or self._unseal(id)
         if session is None:
             return None
-        now = self._clock.monotonic()
-        if self._is_over(session, now):
+        if now >= session.until:
             self.end(session)
             return None
         session.used_at = now
@@ -156,6 +181,10 @@ class OpenSessions:
         self._bury(session.key, session.until)
         self._drop(session)
 
+    def used_since(self, moment: float) -> list[Session]:
+        """Those with a request since then, or one under way, or an open stream."""
+        return [s for s in self._open.values() if s.is_busy or s.used_at >= moment]
+
     def load(self, uid: str) -> Load:
         """The load of an instance, to be counted up and down."""
         found = self.loads.get(uid)
@@ -175,11 +204,14 @@ class OpenSessions:
             del self.loads[uid]
 
     def sweep(self) -> list[Session]:
-        """Ends the sessions whose time is over, and returns them."""
+        """Forgets the sessions that are idle, ends those whose time is over, and returns both."""
         now = self._clock.monotonic()
-        over = [session for session in self._open.values() if self._is_over(session, now)]
+        over = [s for s in self._open.values() if now >= s.until or self._is_idle(s, now)]
         for session in over:
-            self.end(session)
+            if now >= session.until:
+                self.end(session)
+            else:
+                self._drop(session)
         for mark in [m for m, until in self._ended.items() if until <= now]:
             del self._ended[mark]
         return over
@@ -217,12 +249,8 @@ class OpenSessions:
         if session.counted:
             self.load(session.sealed.uid).sessions -= 1
 
-    def _is_over(self, session: Session, now: float) -> bool:
-        if now >= session.until:
-            return True
-        return (
-            not session.calls and not session.streams and now - session.used_at >= self.terms.idle
-        )
+    def _is_idle(self, session: Session, now: float) -> bool:
+        return not session.is_busy and now - session.used_at >= self.terms.idle
 
 
 def digest(id: str) -> bytes:

@@ -11,6 +11,7 @@ gets that answer, and the next one leads.
 import asyncio
 import logging
 from collections.abc import Coroutine, Mapping
+from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
 from msgspec.structs import replace
@@ -284,8 +285,8 @@ class Recovery:
     def _adopt(self, session: Session, page: Page) -> None:
         """Follows a record."""
         record = page.record
-        session.revision = page.revision
-        session.looked = True
+        session.revision, session.kept = page.revision, page.sealed
+        session.looked, session.absent = True, False
         if record.generation > session.generation:
             self._sessions.move(session, record.uid, record.upstream_id, record.generation)
 
@@ -308,6 +309,15 @@ class Recovery:
             await self._clock.sleep(LOOK_AGAIN)
         return True
 
+    def put_back(self, session: Session) -> None:
+        """Its store has lost the record, and its owner answers: the record is written again."""
+        session.absent = False
+        self._start(self._put_back(session))
+
+    async def _put_back(self, session: Session) -> None:
+        with suppress(MooringError):  # the store is away again, and is looked at anew afterwards
+            await self._books.put_back(session)
+
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         if self._group is None:
             work.close()
@@ -326,6 +336,8 @@ class Recovery:
             self._sessions.end(session)
         elif found is not None:
             self._adopt(session, found)
+        else:
+            session.absent = session.kept != b""
 
     def _account(self, session: Session, lost: str, outcome: Outcome) -> None:
         """`lost`: the uid of the owner that it had."""

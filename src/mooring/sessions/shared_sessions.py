@@ -57,12 +57,12 @@ class SharedSessions(OpenSessions):
         super().end(session)
 
     def sweep(self) -> list[Session]:
-        """Ends the sessions whose time is over, and returns them; tells which are in use."""
-        for session in [s for s in self._open.values() if not s.counted and not _busy(s)]:
+        """As for one gateway; and tells which are in use."""
+        for session in [s for s in self._open.values() if not s.counted and not s.is_busy]:
             self._drop(session)
         over = super().sweep()
         for session in self._open.values():
-            if _busy(session) or session.used_at >= self._swept_at:
+            if session.is_busy or session.used_at >= self._swept_at:
                 self._take(session)
         self._swept_at = self._clock.monotonic()
         return over
@@ -96,10 +96,6 @@ class SharedSessions(OpenSessions):
     def _drop(self, session: Session) -> None:
         super()._drop(session)
         self._used.pop(session.key, None)
-
-
-def _busy(session: Session) -> bool:
-    return session.calls > 0 or session.streams > 0
 
 
 def _take_out(told: dict[bytes, None], marks: Iterable[bytes]) -> None:
