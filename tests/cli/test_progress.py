@@ -92,6 +92,16 @@ def test_the_end_is_something_to_paste() -> None:
     assert "team-a-far" in lines[-1]
 
 
+def test_virtual_servers_are_at_the_end_of_the_list() -> None:
+    progress, lines = story(shown(phase="Ready", message="Ready 1/1"))
+    url = "http://127.0.0.1:8470/virtual/team/mcp"
+    metadata = {"name": "team", "namespace": "default"}
+    progress.conclude([{"metadata": metadata, "spec": {"group": "g"}, "status": {"url": url}}])
+    assert lines[2:4] == [f"  time       {URL.format('time')}", f"  vmcp/team  {url}"]
+    entries = json.loads(lines[-1])["mcpServers"]
+    assert entries["vmcp-team"] == {"type": "http", "url": url}
+
+
 def test_no_servers_is_no_error() -> None:
     progress, lines = story()
     assert progress.settled

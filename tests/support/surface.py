@@ -17,7 +17,7 @@ from mooring.api.serving import serve
 from mooring.clock import Clock, SystemClock
 from mooring.core.health import Probe
 from mooring.core.reporting import Reports
-from mooring.errors import Conflict, Invalid, NotFound
+from mooring.errors import Conflict, Invalid, NotFound, Unavailable
 from mooring.kinds.base import Object
 from mooring.kinds.ref import Ref
 from mooring.kinds.server import InstanceStatus, MCPServer, ServerStatus
@@ -37,6 +37,7 @@ class Script:
     tools_of: dict[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     lines: dict[str, list[bytes]] = field(default_factory=dict)
+    refusing: set[str] = field(default_factory=set)
     calls: list[tuple[Ref, str, Mapping[str, Any]]] = field(default_factory=list)
     probes: dict[str, Probe] = field(default_factory=dict)
     """What a probe of an instance comes to."""
@@ -45,6 +46,8 @@ class Script:
     queries: list[tuple[str, LogQuery]] = field(default_factory=list)
 
     async def tools(self, ref: Ref) -> Sequence[Mapping[str, Any]]:
+        if ref.name in self.refusing:
+            raise Unavailable("UpstreamRefused", "connection refused")
         return self.tools_of.get(ref.name, ())
 
     async def call(self, ref: Ref, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

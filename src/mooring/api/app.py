@@ -20,6 +20,7 @@ from mooring import telemetry
 from mooring.api import discovery, schemas
 from mooring.api.answers import JSON, answer, failure
 from mooring.api.audit import audit_refusal
+from mooring.api.exploring import Exploring
 from mooring.api.exposed import EXPOSED, Exposed
 from mooring.api.gateways import Gateways
 from mooring.api.looking import Looking
@@ -36,6 +37,8 @@ from mooring.errors import Invalid, MooringError, NotFound
 
 INSTANCES = f"{VIEW_PATH}/namespaces/{{namespace}}/mcpinstances"
 SERVERS = f"{VIEW_PATH}/namespaces/{{namespace}}/mcpservers"
+VIRTUALS = f"{VIEW_PATH}/namespaces/{{namespace}}/virtualmcpservers"
+ENDPOINTS = (SERVERS, VIRTUALS)
 
 _VARIES = {"vary": "Accept"}
 
@@ -62,8 +65,9 @@ def make_app(
         Route(f"{INSTANCES}/{{name}}", views.instance, methods=["GET"]),
         Route(f"{INSTANCES}/{{name}}/log", views.log, methods=["GET"]),
         Route(f"{INSTANCES}/{{name}}/probe", views.probe, methods=["POST"]),
-        Route(f"{SERVERS}/{{name}}/tools", views.tools, methods=["GET"]),
-        Route(f"{SERVERS}/{{name}}/call", views.call, methods=["POST"]),
+        *(Route(f"{place}/{{name}}/tools", views.tools, methods=["GET"]) for place in ENDPOINTS),
+        *(Route(f"{place}/{{name}}/call", views.call, methods=["POST"]) for place in ENDPOINTS),
+        Route(f"{VIRTUALS}/{{name}}/view", Exploring(store, reach).view, methods=["GET"]),
         Route(f"{VIEW_PATH}/manifests", Manifests(store, clock).handle, methods=["POST", "DELETE"]),
     ]
     if reports is not None:

@@ -195,6 +195,14 @@ _VIEWS: Mapping[str, Schema] = {
         "required": ["tool"],
     },
     "ToolResult": _object("The tool's own result.", content={"type": "array", "items": _ANYTHING}),
+    "VirtualView": _object(
+        "What clients of a virtual server see of its backends' tools, and what they do not.",
+        metadata=to(f"{META}.ObjectMeta"),
+        items={"type": "array", "items": _ANYTHING, "description": "Tools that they see."},
+        hidden={"type": "array", "items": _ANYTHING, "description": "The others, and why."},
+        unmatched={"type": "array", "items": _TEXT, "description": "Names that mean nothing."},
+        backends={"type": "array", "items": _ANYTHING, "description": "How each of them is."},
+    ),
     "ManifestOutcome": _object(
         "What became of each object of a file.",
         items={"type": "array", "items": _ANYTHING},

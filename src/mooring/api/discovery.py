@@ -40,6 +40,9 @@ _PARTS: Mapping[str, tuple[tuple[str, str, list[str]], ...]] = {
         ("mcpinstances/probe", "InstanceProbe", ["create"]),
         ("mcpservers/tools", "ToolList", ["get"]),
         ("mcpservers/call", "ToolCall", ["create"]),
+        ("virtualmcpservers/tools", "ToolList", ["get"]),
+        ("virtualmcpservers/call", "ToolCall", ["create"]),
+        ("virtualmcpservers/view", "VirtualView", ["get"]),
     ),
 }
 

@@ -153,6 +153,17 @@ def _namespaces() -> Iterator[Operation]:
     yield Operation(f"{path}/{{name}}", "get", "get", "v1", kind, one, "get Namespace")
 
 
+def _endpoint(place: str) -> Iterator[Operation]:
+    """What is asked of a server that runs, whether it is one or many."""
+    tools, call = name_of(VIEWS, "ToolList"), name_of(VIEWS, "ToolCall")
+    result = name_of(VIEWS, "ToolResult")
+    yield Operation(f"{place}/tools", "get", "connect", VIEWS, "ToolList", tools, "Its tools.")
+    yield Operation(
+        f"{place}/call", "post", "connect", VIEWS, "ToolCall", result, "Call a tool.",
+        takes=(JSON,), body=call,
+    )  # fmt: skip
+
+
 def _views() -> Iterator[Operation]:
     yield from _reading(BY_KIND[INSTANCE], VIEWS)
     inside = f"{VIEW_PATH}/namespaces/{{namespace}}"
@@ -176,13 +187,12 @@ def _views() -> Iterator[Operation]:
         f"{inside}/mcpinstances/{{name}}/probe", "post", "connect", VIEWS, "InstanceProbe",
         name_of(VIEWS, "InstanceProbe"), "Probe an instance now.",
     )  # fmt: skip
-    server = f"{inside}/mcpservers/{{name}}"
-    tools, call = name_of(VIEWS, "ToolList"), name_of(VIEWS, "ToolCall")
-    result = name_of(VIEWS, "ToolResult")
-    yield Operation(f"{server}/tools", "get", "connect", VIEWS, "ToolList", tools, "Its tools.")
+    yield from _endpoint(f"{inside}/mcpservers/{{name}}")
+    virtual = f"{inside}/virtualmcpservers/{{name}}"
+    yield from _endpoint(virtual)
     yield Operation(
-        f"{server}/call", "post", "connect", VIEWS, "ToolCall", result, "Call a tool.",
-        takes=(JSON,), body=call,
+        f"{virtual}/view", "get", "connect", VIEWS, "VirtualView", name_of(VIEWS, "VirtualView"),
+        "Whose its tools are, and why others are not shown.",
     )  # fmt: skip
     for method in ("post", "delete"):
         yield Operation(

@@ -20,6 +20,8 @@ from mooring.core.ports import ObjectStore
 from mooring.errors import Conflict, Invalid, MooringError, NotFound
 from mooring.kinds.ref import Ref
 
+_VIRTUAL = "/virtualmcpservers/"
+
 
 class Computed:
     """The doors of a kind that is looked at only."""
@@ -93,7 +95,7 @@ class Views:
         return self._looking.stream(copy, "text/plain; charset=utf-8")
 
     async def tools(self, request: Request) -> Response:
-        """`…/mcpservers/NAME/tools`."""
+        """`…/mcpservers/NAME/tools`, `…/virtualmcpservers/NAME/tools`."""
         ref = await self._existing(request)
         found = list(await self._reach.tools(ref))
         return answer({"kind": "ToolList", "apiVersion": API_VERSION, "items": found})
@@ -109,7 +111,8 @@ class Views:
             return answer(await self._reach.call(ref, tool, arguments))
 
     async def _existing(self, request: Request) -> Ref:
-        ref = Ref("MCPServer", request.path_params["namespace"], request.path_params["name"])
+        kind = "VirtualMCPServer" if _VIRTUAL in request.url.path else "MCPServer"
+        ref = Ref(kind, request.path_params["namespace"], request.path_params["name"])
         if await self._store.get(ref) is None:
             raise NotFound("NotFound", f"{ref} does not exist")
         return ref

@@ -8,7 +8,7 @@ from mooring.cli.failures import FAILED, USAGE, Failure
 from mooring.cli.files import Row, change, files_option, mind_failures, named, post, read
 from mooring.cli.invocation import Invocation, everywhere, pass_invocation
 from mooring.cli.output import as_yaml
-from mooring.cli.targets import SERVER, Target
+from mooring.cli.targets import SERVER, VIRTUAL, Target
 from mooring.core.durations import parse
 
 _COMPARED = ("apiVersion", "kind", "metadata", "spec", "type", "immutable", "data")
@@ -91,7 +91,11 @@ def _wait(invocation: Invocation, rows: list[Row], timeout: str) -> None:
         seconds = parse(timeout)
     except ValueError as error:
         raise Failure(f"--timeout: {error}", USAGE) from None
-    servers = [row for row in rows if row["kind"] == SERVER.kind]
-    targets = [Target(SERVER, row["namespace"], row["name"]) for row in servers]
+    targets = [
+        Target(naming, row["namespace"], row["name"])
+        for naming in (SERVER, VIRTUAL)  # a virtual one is up when its servers are
+        for row in rows
+        if row["kind"] == naming.kind
+    ]
     for target in Waiting(invocation.api, targets, seconds).until_up():
         print(f"{target} is up", flush=True)

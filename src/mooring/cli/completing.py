@@ -6,7 +6,7 @@ from click.shell_completion import CompletionItem
 from mooring.cli.client import path_of
 from mooring.cli.failures import Failure
 from mooring.cli.invocation import Invocation
-from mooring.cli.targets import INSTANCE, RUNNING_SERVER, SERVER
+from mooring.cli.targets import INSTANCE, SERVER, endpoint, running
 from mooring.core.naming import BY_WORD, NAMINGS, Naming
 from mooring.errors import MooringError
 
@@ -50,7 +50,9 @@ def complete_ref(
 def complete_server(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """The name of a server."""
+    """The name of a server; with its word, of a virtual one."""
+    if "/" in incomplete:
+        return complete_ref(context, parameter, incomplete)
     return _matching(names(context, SERVER), incomplete)
 
 
@@ -65,10 +67,10 @@ def complete_tool(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """The name of a tool of the server that was typed before it."""
-    server = str(context.params.get("server") or "").removeprefix("server/")
     invocation = context.ensure_object(Invocation)
-    path = path_of(RUNNING_SERVER, invocation.namespace, server, "tools")
     try:
+        target = endpoint(str(context.params.get("server") or ""), invocation.namespace)
+        path = path_of(running(target), target.namespace, target.name, "tools")
         found = invocation.api.get(path, seconds=SECONDS)
     except (Failure, MooringError):
         return []

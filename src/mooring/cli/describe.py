@@ -11,10 +11,11 @@ import click
 
 from mooring.cli.client import Api, path_of
 from mooring.cli.completing import complete_kind_or_ref
+from mooring.cli.describe_joined import group_sections, virtual_head, virtual_sections
 from mooring.cli.failures import Failure
 from mooring.cli.invocation import Invocation, everywhere, pass_invocation
 from mooring.cli.output import now
-from mooring.cli.targets import EVENT, INSTANCE, Target, named
+from mooring.cli.targets import EVENT, INSTANCE, SERVER, VIRTUAL, Target, named
 from mooring.core import columns
 from mooring.core.columns import NONE, age, last_seen
 from mooring.core.explaining import last_probe
@@ -66,7 +67,11 @@ class Description:
             case "MCPServer":
                 yield from self._server()
             case "MCPGroup":
-                yield from _fields([("Servers", self._listed("servers"))])
+                yield from self._group()
+            case "VirtualMCPServer":
+                yield from self._conditions()
+                for section in virtual_sections(self._document):
+                    yield from _section(*section)
             case "MCPInstance":
                 yield from self._log_lines([self._target.name])
         yield from self._events()
@@ -146,13 +151,27 @@ class Description:
             ("Last seen", self._moment(last_seen(event))),
         ]
 
-    def _server(self) -> Iterator[str]:
+    def _virtual_head(self) -> list[tuple[str, str]]:
+        return virtual_head(self._document)
+
+    def _group(self) -> Iterator[str]:
+        yield from _fields([("Servers", ", ".join(self._status.get("servers") or ()) or NONE)])
+        namespace = self._target.namespace
+        servers = self._api.get(path_of(SERVER, namespace))["items"]
+        virtuals = self._api.get(path_of(VIRTUAL, namespace))["items"]
+        for section in group_sections(self._document, servers, virtuals):
+            yield from _section(*section)
+
+    def _conditions(self) -> Iterator[str]:
         claims = [
             [c["type"], c["status"], c["reason"], self._moment(c["lastTransitionTime"]),
              c.get("message", "")]
             for c in self._status.get("conditions") or ()
         ]  # fmt: skip
         yield from _section("Conditions", ["TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"], claims)
+
+    def _server(self) -> Iterator[str]:
+        yield from self._conditions()
         rows = self._status.get("instances") or ()
         instances = [
             [row["name"], row["state"], row["health"], str(row.get("restarts", 0)),
@@ -209,13 +228,11 @@ class Description:
             return NONE
         return f"{_FRACTION.sub('', text)} ({age(text, self._now)} ago)"
 
-    def _listed(self, key: str) -> str:
-        return ", ".join(self._status.get(key) or ()) or NONE
-
 
 _SECTIONS = {
     "MCPServer": Description._server_head,
     "MCPGroup": Description._group_head,
+    "VirtualMCPServer": Description._virtual_head,
     "MCPInstance": Description._instance_head,
     "Secret": Description._secret_head,
     "Event": Description._event_head,

@@ -12,7 +12,7 @@ from mooring.cli.client import Api, path_of
 from mooring.cli.failures import UNREACHABLE, Failure
 from mooring.cli.files import File, change, mind_failures, named, read
 from mooring.cli.output import now
-from mooring.cli.targets import SERVER
+from mooring.cli.targets import SERVER, VIRTUAL
 from mooring.cli.waiting import current
 from mooring.core.columns import message, phase
 from mooring.core.naming import label
@@ -52,11 +52,12 @@ def bring_up(
     progress = Progress(lambda line: print(line, file=out, flush=True))
     try:
         _follow(api, progress, seconds)
+        virtuals = api.get(path_of(VIRTUAL, None))["items"]
     except Failure as failure:
         if failure.code != UNREACHABLE:
             raise
         return True  # the daemon ends, and says so itself
-    progress.conclude()
+    progress.conclude(virtuals)
     return True
 
 
@@ -99,14 +100,18 @@ class Progress:
         """Whether nothing more will happen soon."""
         return all(settled(document) for document in self._servers.values())
 
-    def conclude(self) -> None:
-        """Where the servers are, and what a client is told to find them."""
+    def conclude(self, virtuals: Sequence[Document] = ()) -> None:
+        """Where servers and virtual servers are, and what a client is told to find them."""
         if not self._servers:
             self._tell("No servers are declared. Declare some: moor apply -f FILE")
             return
+        joined = {
+            label("VirtualMCPServer", each["metadata"]["namespace"], each["metadata"]["name"]): each
+            for each in virtuals
+        }
         urls = {
             name.removeprefix("server/"): document["status"]["url"]
-            for name, document in sorted(self._servers.items())
+            for name, document in (*sorted(self._servers.items()), *sorted(joined.items()))
             if (document.get("status") or {}).get("url")
         }
         longest = max(map(len, urls), default=0)

@@ -9,6 +9,8 @@ from mooring.core.naming import BY_KIND, BY_WORD, NAMINGS, VIEW_PATH, Naming, la
 SERVER = BY_KIND["MCPServer"]
 RUNNING_SERVER = replace(SERVER, path=VIEW_PATH)
 """A server as one asks it for its tools, and calls them."""
+VIRTUAL = BY_KIND["VirtualMCPServer"]
+RUNNING_VIRTUAL = replace(VIRTUAL, path=VIEW_PATH)
 INSTANCE = BY_KIND["MCPInstance"]
 SECRET = BY_KIND["Secret"]
 EVENT = BY_KIND["Event"]
@@ -70,12 +72,25 @@ def ref(text: str, namespace: str) -> Target:
 
 def server(text: str, namespace: str) -> Target:
     """A server, with or without the word: `time` or `server/time`."""
-    if "/" not in text:
-        return Target(SERVER, namespace, text)
-    found = ref(text, namespace)
+    found = endpoint(text, namespace)
     if found.naming is not SERVER:
         raise Failure(f"{text} is no server", USAGE)
     return found
+
+
+def endpoint(text: str, namespace: str) -> Target:
+    """A server, or with its word a virtual one: `time`, `server/time`, `vmcp/team`."""
+    if "/" not in text:
+        return Target(SERVER, namespace, text)
+    found = ref(text, namespace)
+    if found.naming not in (SERVER, VIRTUAL):
+        raise Failure(f"{text} is no server", USAGE)
+    return found
+
+
+def running(target: Target) -> Naming:
+    """Where one asks such an object for its tools, and calls them."""
+    return RUNNING_VIRTUAL if target.naming is VIRTUAL else RUNNING_SERVER
 
 
 def instances(words: Sequence[str], namespace: str, verb: str, *, only: bool) -> list[Target]:

@@ -13,7 +13,7 @@ from mooring.cli.failures import FAILED, NOT_FOUND, USAGE, Failure
 from mooring.cli.invocation import Invocation, everywhere, pass_invocation
 from mooring.cli.output import as_json, as_yaml
 from mooring.cli.tables import Table
-from mooring.cli.targets import RUNNING_SERVER, Target, server
+from mooring.cli.targets import Target, endpoint, running
 from mooring.core.arguments import typed
 from mooring.core.printable import printable
 from mooring.core.suggestion import did_you_mean
@@ -25,7 +25,10 @@ SECONDS = 330.0
 TEXT = 10_000_000
 
 
-@click.command(name="tools", epilog="\b\nExamples:\n  moor tools time\n  moor tools time -o wide")
+@click.command(
+    name="tools",
+    epilog="\b\nExamples:\n  moor tools time\n  moor tools time -o wide\n  moor tools vmcp/team",
+)
 @click.argument("server", metavar="SERVER", shell_complete=complete_server)
 @click.option(
     "-o", "--output", "form", type=click.Choice(["wide", "json", "yaml", "name"]), help="Form."
@@ -33,11 +36,12 @@ TEXT = 10_000_000
 @everywhere
 @pass_invocation
 def tools(invocation: Invocation, server: str, form: str | None) -> None:
-    """List the tools of a server.
+    """List the tools of a server, or of a virtual one (vmcp/NAME).
 
     -o wide also shows their arguments; those that are required have a star.
     """
-    found = _tools(invocation.api, _target(server, invocation))
+    target = _target(server, invocation)
+    found = _tools(invocation.api, target)
     if form in ("json", "yaml"):
         print(as_json(found) if form == "json" else as_yaml(found).rstrip())
     elif form == "name":
@@ -47,7 +51,7 @@ def tools(invocation: Invocation, server: str, form: str | None) -> None:
         heads = ["NAME", "ARGUMENTS", "DESCRIPTION"] if form else ["NAME", "DESCRIPTION"]
         Table(heads).print([_row(tool, wide=bool(form)) for tool in found])
     else:
-        click.echo(f"server/{server} has no tools.", err=True)
+        click.echo(f"{target} has no tools.", err=True)
 
 
 @click.command(
@@ -76,7 +80,7 @@ def call(invocation: Invocation, /, server: str, tool: str, **options: Any) -> N
     if options["verbose"]:
         _show("-->", {"method": "tools/call", "params": {"name": tool, "arguments": arguments}})
     began = time.monotonic()
-    path = path_of(RUNNING_SERVER, target.namespace, target.name, "call")
+    path = path_of(running(target), target.namespace, target.name, "call")
     body = json_body({"tool": tool, "arguments": arguments})
     result = invocation.api.send("POST", path, body, seconds=SECONDS)
     if options["verbose"]:
@@ -93,11 +97,11 @@ def call(invocation: Invocation, /, server: str, tool: str, **options: Any) -> N
 
 
 def _target(text: str, invocation: Invocation) -> Target:
-    return server(text, invocation.namespace)
+    return endpoint(text, invocation.namespace)
 
 
 def _tools(api: Api, target: Target) -> list[Tool]:
-    path = path_of(RUNNING_SERVER, target.namespace, target.name, "tools")
+    path = path_of(running(target), target.namespace, target.name, "tools")
     found: list[Tool] = api.get(path)["items"]
     return found
 
@@ -126,7 +130,7 @@ def _arguments(
     found = {each["name"]: each for each in _tools(api, target)}
     if tool not in found:
         near = did_you_mean(tool, found)
-        hint = f"To see them: moor tools {target.name}"
+        hint = f"To see them: moor tools {target}"
         raise Failure(f"{target} has no tool {tool!r}.{near} {hint}", NOT_FOUND)
     schema = found[tool].get("inputSchema") or {}
     try:
