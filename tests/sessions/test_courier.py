@@ -168,3 +168,90 @@ def test_nowhere_to_go_is_said_without_asking(run: Any) -> None:
         assert ports.asked == []
 
     run(story())
+
+
+def courier(ports: Ports, clock: Hasty) -> Courier:
+    pool: Any = ports
+    return Courier(pool, OpenSessions(Sealer(bytes(32)), clock), clock)
+
+
+async def opened(by: Courier, count: int) -> int:
+    """Where a session is opened that goes nowhere else."""
+    parcel = Parcel("POST", (), b"", repeatable=False, seconds=1.0)
+    sent = await by.deliver(entry(count), Opening(), parcel)
+    assert isinstance(sent, Sent)
+    sent.close()
+    return sent.upstream.address.port
+
+
+def test_an_instance_that_cannot_be_reached_gets_no_new_sessions_for_a_while(run: Any) -> None:
+    async def story() -> None:
+        clock, ports = Hasty(), Ports(p0="UpstreamRefused")
+        mine = courier(ports, clock)
+        for _ in range(40):
+            assert await opened(mine, 2) == 1
+        assert ports.asked.count(0) == 5
+        assert mine.ejections.told(clock.monotonic()) == {"u0": 30.0}
+        ports.reasons.clear()
+        clock.time += 30
+        assert {await opened(mine, 2) for _ in range(4)} == {0, 1}
+
+    run(story())
+
+
+def test_a_session_goes_to_its_owner_whatever_the_gateway_has_found_out(run: Any) -> None:
+    async def story() -> None:
+        clock, ports = Hasty(), Ports(p0="UpstreamReset")
+        mine = courier(ports, clock)
+        parcel = Parcel("POST", (), b"", repeatable=False, seconds=1.0)
+        for _ in range(6):
+            with pytest.raises(Unavailable):
+                await mine.deliver(entry(2), PINNED, parcel)
+        assert mine.ejections.told(0.0) == {"u0": 30.0}
+        ports.reasons.clear()
+        sent = await mine.deliver(entry(2), PINNED, parcel)
+        assert isinstance(sent, Sent)
+        assert sent.upstream.uid == "u0"
+        sent.close()
+
+    run(story())
+
+
+def test_one_instance_alone_is_always_tried(run: Any) -> None:
+    async def story() -> None:
+        mine = courier(Ports(all="UpstreamRefused"), Hasty())
+        for _ in range(3):
+            with pytest.raises(Unavailable):
+                await opened(mine, 1)
+        mine = courier(Ports(p0="UpstreamRefused", p1="UpstreamRefused"), Hasty())
+        for _ in range(3):
+            with pytest.raises(Unavailable):
+                await opened(mine, 2)
+
+    run(story())
+
+
+def test_what_an_instance_answers_never_counts(run: Any) -> None:
+    async def story() -> None:
+        ports = Ports()
+        mine = courier(ports, Hasty())
+        for status in (200, 400, 404, 429, 500, 503) * 3:
+            Reply.status = status
+            await opened(mine, 1)
+        assert mine.ejections.failing == {}
+
+    try:
+        run(story())
+    finally:
+        Reply.status = 200
+
+
+def test_only_failures_of_transport_count(run: Any) -> None:
+    async def story() -> None:
+        mine = courier(Ports(p0="UpstreamTooLarge"), Hasty())
+        for _ in range(6):
+            with pytest.raises(Unavailable):
+                await opened(mine, 1)
+        assert mine.ejections.failing == {}
+
+    run(story())

@@ -128,6 +128,7 @@ class Gateway:
         self._pages.table = table
         self._entries.swap(table)
         self._sessions.keep_only(table.uids)
+        self._plant.courier.ejections.keep_only(table.uids)
         self.loaded.set()
 
     def loads(self) -> Mapping[str, Load]:

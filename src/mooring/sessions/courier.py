@@ -10,7 +10,9 @@ import secrets
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
+from mooring import telemetry
 from mooring.clock import Clock
+from mooring.core.ejection import TRANSPORT, Ejections
 from mooring.core.headers import Headers
 from mooring.core.load import Load
 from mooring.core.repeating import repeatable_call
@@ -74,6 +76,7 @@ class Courier:
         self._sessions = sessions
         self._clock = clock
         self._entries = entries
+        self.ejections = Ejections()
         self._turns = itertools.count(secrets.randbelow(1 << 16))  # gateways differ
 
     async def deliver(self, entry: Entry, ask: Ask, parcel: Parcel) -> Sent | Reject:
@@ -92,7 +95,14 @@ class Courier:
 
     def choose(self, entry: Entry, ask: Ask, without: Collection[str] = ()) -> Forward | Reject:
         """The instance that a request goes to; `without` has refused it already."""
-        return route(entry, ask, self._sessions.everywhere, next(self._turns), without)
+        loads, turn = self._sessions.everywhere, next(self._turns)
+        if self.ejections.failing and type(ask) is not Pinned:
+            able = [upstream.uid for upstream in entry.standing]
+            away = self.ejections.away(able, self._clock.monotonic())
+            way = route(entry, ask, loads, turn, (*without, *away)) if away else None
+            if isinstance(way, Forward):
+                return way
+        return route(entry, ask, loads, turn, without)
 
     async def send(self, upstream: Upstream, parcel: Parcel) -> Sent:
         """The answer of one instance, asked once."""
@@ -105,10 +115,20 @@ class Courier:
             reply = await self._pool.send(
                 upstream.address, method, headers, body, repeatable=repeatable, seconds=seconds
             )
-        except BaseException:
+        except BaseException as error:
             load.calls -= 1
+            if isinstance(error, Unavailable) and error.reason in TRANSPORT:
+                self._unreached(upstream)
             raise
+        if upstream.uid in self.ejections.failing:
+            self.ejections.answered(upstream.uid, self._clock.monotonic())
         return Sent(upstream, reply, load)
+
+    def _unreached(self, upstream: Upstream) -> None:
+        """Counts a transport failure."""
+        seconds = self.ejections.failed(upstream.uid, self._clock.monotonic())
+        if seconds:
+            telemetry.event("instance.ejected", instance=upstream.name, seconds=seconds)
 
     async def next_best(self, entry: Entry, parcel: Parcel, sent: Sent) -> Sent:
         """Offers an opening request that was answered with "too busy" to other instances.
