@@ -1,0 +1,71 @@
+"""The motivating case, for real: a server that needs a token is never healthy without it."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.installation import Mooring, wait_until
+
+pytestmark = pytest.mark.process
+
+TOKENED = Path(__file__).resolve().parents[1] / "servers/tokened.py"
+MANIFEST = f"""
+apiVersion: mooring.dev/v1alpha1
+kind: MCPServer
+metadata: {{name: gitea}}
+spec:
+  source: {{command: ["{sys.executable}", "{TOKENED}"]}}
+  env:
+    - {{name: TOKEN, valueFrom: {{secretKeyRef: {{name: creds, key: token}}}}}}
+  healthCheck: {{tool: whoami, intervalSeconds: 1, failureThreshold: 2}}
+"""
+
+
+@pytest.fixture
+def mooring(tmp_path: Path) -> Iterator[Mooring]:
+    installation = Mooring(tmp_path)
+    yield installation
+    installation.end()
+
+
+def row(mooring: Mooring) -> dict[str, object]:
+    found: dict[str, object] = mooring.instances()["gitea-0"]["status"]  # type: ignore[assignment]
+    return found
+
+
+def test_from_a_missing_secret_over_a_wrong_token_to_honest_health(mooring: Mooring) -> None:
+    mooring.start("up")
+    mooring.wait_for_api()
+    mooring.apply(MANIFEST)
+    wait_until("the missing secret", lambda: row(mooring)["state"] == "ERROR", 20)
+    assert row(mooring)["health"] == "unhealthy"
+    why = mooring.moor("why", "inst", "gitea-0")
+    assert 'secret "creds" does not exist' in why
+    assert "Next: moor create secret creds --from-literal token=" in why
+    assert (
+        "to see why: moor why inst gitea-0"
+        in mooring.moor("probe", "inst", "gitea-0", code=4).lower()
+    )
+
+    mooring.moor("create", "secret", "creds", "--from-literal", "token=wrong")
+    wait_until("the wrong token", lambda: row(mooring).get("reason") == "ProbeFailed", 20)
+    found = row(mooring)
+    assert (found["state"], found["health"]) == ("ERROR", "unhealthy")
+    assert found["message"] == "token is required"
+    assert "token is required" in mooring.moor("get", "inst", "-o", "wide")
+    (listed,) = json.loads(mooring.moor("get", "servers", "-o", "json"))
+    assert "1 instance ERROR (token is required" in listed["status"]["message"]
+    assert "wrong" not in mooring.moor("describe", "server", "gitea")
+
+    mooring.moor("delete", "secret", "creds")
+    mooring.moor("create", "secret", "creds", "--from-literal", "token=right")
+    mooring.ready("gitea")
+    found = row(mooring)
+    assert (found["state"], found["health"]) == ("Ready", "healthy")
+    assert found["safeTools"] == ["whoami"]
+    said = mooring.moor("probe", "inst", "gitea-0")
+    assert said.startswith("instance/gitea-0: whoami answered in ")
+    assert "Ready" in mooring.moor("why", "server", "gitea")
+    assert mooring.stop() == 0
