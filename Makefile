@@ -34,7 +34,7 @@ lint: setup
 	$(BIN)/python -m mooring.programs.generate --check
 
 quick: setup
-	$(BIN)/pytest -q -m 'not process and not soak'
+	$(BIN)/pytest -q -n auto -m 'not process and not soak'
 
 test: lint $(TOOLS)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -q -m 'not soak'
