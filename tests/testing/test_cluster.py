@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx2
 import pytest
 from lightkube import ApiError, AsyncClient
 from lightkube.config.kubeconfig import KubeConfig
@@ -16,7 +17,7 @@ from lightkube.resources.apps_v1 import Deployment, StatefulSet
 from lightkube.resources.coordination_v1 import Lease
 from lightkube.resources.core_v1 import ConfigMap, Event, Namespace, Pod, Secret, Service
 from lightkube.resources.discovery_v1 import EndpointSlice
-from lightkube.types import PatchType
+from lightkube.types import CascadeType, PatchType
 
 from mooring.testing.cluster import Cluster, running
 
@@ -252,14 +253,178 @@ def test_events_can_be_written_and_namespaces_are_nowhere_in_one(run: Run) -> No
     run(story())
 
 
-def test_patches_that_need_a_schema_are_refused(run: Run) -> None:
+def web(**containers: str) -> Any:
+    listed = [{"name": name, "image": image} for name, image in containers.items()]
+    return Deployment.from_dict(
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "web", "namespace": "default"},
+            "spec": {
+                "selector": {"matchLabels": {"app": "web"}},
+                "template": {
+                    "metadata": {"labels": {"app": "web"}},
+                    "spec": {"containers": listed},
+                },
+            },
+        }
+    )
+
+
+def images(of: Any) -> dict[str, str]:
+    return {each.name: each.image for each in of.spec.template.spec.containers}
+
+
+def test_entries_of_lists_are_merged_by_a_strategic_patch(run: Run) -> None:
     async def story() -> None:
         async with client() as cluster:
+            await cluster.create(web(web="web:1", proxy="proxy:1"))
+            listed = [{"name": "web", "image": "web:2"}, {"name": "proxy", "$patch": "delete"}]
+            patch = {"spec": {"template": {"spec": {"containers": listed}}}}
+            changed = await cluster.patch(Deployment, "web", patch)
+            assert images(changed) == {"web": "web:2"}
+            assert changed.spec.template.metadata.labels == {"app": "web"}
+            service = {"metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}, {"port": 81}]}}
+            await cluster.create(Service.from_dict(service))
+            ports = {"spec": {"ports": [{"port": 80, "targetPort": 8080}]}}
+            found = (await cluster.patch(Service, "s", ports)).spec.ports
+            assert [(each.port, each.targetPort) for each in found] == [(80, 8080), (81, None)]
+
+    run(story())
+
+
+def test_a_json_patch_changes_places(run: Run) -> None:
+    async def story() -> None:
+        async with client() as cluster:
+            await cluster.create(web(web="web:1"))
+            path = "/spec/template/spec/containers/0/image"
+            patch = [{"op": "replace", "path": path, "value": "web:2"}]
+            changed = await cluster.patch(Deployment, "web", patch, patch_type=PatchType.JSON)
+            assert images(changed) == {"web": "web:2"}
+            patch[0]["path"] = "/nowhere/at/all"
+            work = cluster.patch(Deployment, "web", patch, patch_type=PatchType.JSON)
+            assert await refused(work) == 422
+            work = cluster.patch(Deployment, "web", [], patch_type=PatchType.MERGE)
+            assert await refused(work) == 400
+
+    run(story())
+
+
+def test_whose_fields_are_is_minded_by_server_side_apply(run: Run) -> None:
+    async def story() -> None:
+        async with client() as cluster:
+            made = await cluster.apply(web(web="web:1", proxy="proxy:1"), field_manager="me")
+            assert made.metadata.generation == 1
+            (mine,) = made.metadata.managedFields
+            assert (mine.manager, mine.operation) == ("me", "Apply")
+            same = await cluster.apply(web(web="web:1", proxy="proxy:1"), field_manager="me")
+            assert same.metadata.resourceVersion == made.metadata.resourceVersion
+            scale = {"spec": {"replicas": 3}}
+            await cluster.patch(
+                Deployment, "web", scale, patch_type=PatchType.MERGE, field_manager="scaler"
+            )
+            changed = await cluster.apply(web(web="web:2"), field_manager="me")
+            assert images(changed) == {"web": "web:2"}
+            assert changed.spec.replicas == 3
+            work = cluster.apply(web(web="web:3"), field_manager="other")
+            assert await refused(work) == 409
+            forced = await cluster.apply(web(web="web:3"), field_manager="other", force=True)
+            assert images(forced) == {"web": "web:3"}
+            status = {
+                "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
+                "status": {"readyReplicas": 1},
+            }  # fmt: skip
+            told = await cluster.patch(
+                Deployment.Status, "web", status, patch_type=PatchType.APPLY, field_manager="me"
+            )
+            assert (told.status.readyReplicas, images(told)) == (1, {"web": "web:3"})
+
+    run(story())
+
+
+def test_patches_that_nobody_can_read_are_refused(run: Run) -> None:
+    async def story() -> None:
+        async with client() as cluster, httpx2.AsyncClient() as http:
             await cluster.create(Pod(metadata=meta("p")))
-            for kind in (PatchType.STRATEGIC, PatchType.APPLY):
-                patch = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}}
-                work = cluster.patch(Pod, "p", patch, patch_type=kind, field_manager="me")
-                assert await refused(work) == 415
+            path = f"{cluster._client._client.base_url}/api/v1/namespaces/default/pods/p"
+            for kind, text, code in (
+                ("text/plain", "", 415),
+                ("application/merge-patch+json", "{", 400),
+                ("application/apply-patch+yaml", "{}", 400),
+            ):
+                answer = await http.patch(path, content=text, headers={"content-type": kind})
+                assert answer.status_code == code
+
+    run(story())
+
+
+@pytest.mark.parametrize("policy", ["Orphan", "Background", "Foreground"])
+def test_what_belongs_to_an_object_goes_as_the_policy_says(policy: str, run: Run) -> None:
+    async def story() -> None:
+        async with client() as cluster:
+            owner = await cluster.create(Pod(metadata=meta("owner")))
+            await cluster.create(ConfigMap(metadata=meta("held", owner, finalizers=["a/b"])))
+            await cluster.create(ConfigMap(metadata=meta("free", owner)))
+            propagation = CascadeType[policy.upper()]
+            await cluster.delete(Pod, "owner", cascade=propagation)
+            left = await names(cluster, ConfigMap)
+            if policy == "Orphan":
+                assert (left, await names(cluster, Pod)) == (["free", "held"], [])
+                assert not (await cluster.get(ConfigMap, "free")).metadata.ownerReferences
+                return
+            assert left == ["held"]
+            waits = policy == "Foreground"
+            assert await names(cluster, Pod) == (["owner"] if waits else [])
+            if waits:
+                marked = await cluster.get(Pod, "owner")
+                assert marked.metadata.finalizers == ["foregroundDeletion"]
+            free = {"metadata": {"finalizers": None}}
+            await cluster.patch(ConfigMap, "held", free, patch_type=PatchType.MERGE)
+            assert await names(cluster, ConfigMap) == []
+            assert await names(cluster, Pod) == []
+
+    run(story())
+
+
+def test_a_namespace_goes_with_everything_in_it(run: Run) -> None:
+    async def story() -> None:
+        async with client() as cluster:
+            await cluster.create(Namespace.from_dict({"metadata": {"name": "team"}}))
+            for name, held in (("a", []), ("b", ["a/b"])):
+                pod = {"metadata": {"name": name, "namespace": "team", "finalizers": held}}
+                await cluster.create(Pod.from_dict(pod), namespace="team")
+            await cluster.delete(Namespace, "team")
+            marked = await cluster.get(Namespace, "team")
+            assert marked.status.phase == "Terminating"
+            assert [p.metadata.name async for p in cluster.list(Pod, namespace="team")] == ["b"]
+            late = Pod.from_dict({"metadata": {"name": "c"}})
+            assert await refused(cluster.create(late, namespace="team")) == 403
+            free = {"metadata": {"finalizers": None}}
+            await cluster.patch(Pod, "b", free, namespace="team", patch_type=PatchType.MERGE)
+            assert await refused(cluster.get(Namespace, "team")) == 404
+            assert await refused(cluster.delete(Namespace, "default")) == 403
+
+    run(story())
+
+
+def test_it_says_what_it_serves(run: Run) -> None:
+    async def story() -> None:
+        async with running(Cluster()) as url, httpx2.AsyncClient() as http:
+            groups = (await http.get(f"{url}/apis")).json()["groups"]
+            assert {"apps", "coordination.k8s.io", "mooring.dev"} <= {g["name"] for g in groups}
+            for group in groups:
+                version = group["preferredVersion"]["groupVersion"]
+                told = (await http.get(f"{url}/apis/{version}")).json()["resources"]
+                for entry in told:
+                    if "list" in entry["verbs"]:
+                        answer = await http.get(f"{url}/apis/{version}/{entry['name']}")
+                        assert answer.status_code == 200
+            core = (await http.get(f"{url}/api/v1")).json()["resources"]
+            found = {entry["name"]: entry for entry in core}
+            assert "create" in found["events"]["verbs"]
+            assert not found["namespaces"]["namespaced"]
+            assert found["pods"]["shortNames"] == ["po"]
+            assert "pods/status" in found
 
     run(story())
 

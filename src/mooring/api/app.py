@@ -6,9 +6,6 @@ group of their own.
 
 import asyncio
 import logging
-from collections.abc import Callable
-from functools import partial
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -18,7 +15,7 @@ from starlette.routing import Route
 
 from mooring import telemetry
 from mooring.api import discovery, schemas
-from mooring.api.answers import JSON, answer, failure
+from mooring.api.answers import answer, failure
 from mooring.api.audit import audit_refusal
 from mooring.api.exploring import Exploring
 from mooring.api.exposed import EXPOSED, Exposed
@@ -30,7 +27,7 @@ from mooring.api.objects import Objects
 from mooring.api.reach import Reach
 from mooring.api.views import Computed, Views
 from mooring.clock import Clock
-from mooring.core.naming import CORE_PATH, GROUP_PATH, VIEW_PATH
+from mooring.core.naming import CORE_PATH, VIEW_PATH
 from mooring.core.ports import ObjectStore
 from mooring.core.reporting import REPORTS, Reports
 from mooring.errors import Invalid, MooringError, NotFound
@@ -39,8 +36,6 @@ INSTANCES = f"{VIEW_PATH}/namespaces/{{namespace}}/mcpinstances"
 SERVERS = f"{VIEW_PATH}/namespaces/{{namespace}}/mcpservers"
 VIRTUALS = f"{VIEW_PATH}/namespaces/{{namespace}}/virtualmcpservers"
 ENDPOINTS = (SERVERS, VIRTUALS)
-
-_VARIES = {"vary": "Accept"}
 
 
 def make_app(
@@ -104,34 +99,14 @@ def _objects(exposed: Exposed, store: ObjectStore, looking: Looking, clock: Cloc
 
 
 def _discovery(reach: Reach) -> list[Route]:
-    def told(make: Callable[[], Any]) -> Callable[[Request], Response]:
-        return lambda _: answer(make())
+    def release(_: Request) -> Response:
+        return answer(discovery.release(reach.endpoints(), reach.door()))
 
-    def everything(*paths: str, old: Callable[[], Any]) -> Callable[[Request], Response]:
-        def told_at_once(request: Request) -> Response:
-            version = discovery.asked_for(request.headers.get("accept", ""))
-            if not version:
-                return answer(old(), headers=_VARIES)
-            kind = f"{JSON};g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
-            return answer(discovery.aggregated(paths, version), headers=_VARIES, type=kind)
-
-        return told_at_once
-
-    documents: dict[str, Callable[[], Any]] = {
-        "/version": lambda: discovery.release(reach.endpoints(), reach.door()),
-    }
-    for path in (CORE_PATH, GROUP_PATH, VIEW_PATH):
-        documents[path] = partial(discovery.kinds, path)
-    for path in (GROUP_PATH, VIEW_PATH):
-        name = path.split("/")[2]
-        documents[f"/apis/{name}"] = partial(discovery.group, name)
-    routes = [Route(path, told(make), methods=["GET"]) for path, make in documents.items()]
-    both = {
-        "/api": everything(CORE_PATH, old=discovery.core_versions),
-        "/apis": everything(GROUP_PATH, VIEW_PATH, old=discovery.groups),
-    }
-    routes += [Route(path, door, methods=["GET"]) for path, door in both.items()]
-    return [*routes, Route("/healthz", lambda _: PlainTextResponse("ok"), methods=["GET"])]
+    return [
+        *discovery.routes(discovery.own()),
+        Route("/version", release, methods=["GET"]),
+        Route("/healthz", lambda _: PlainTextResponse("ok"), methods=["GET"]),
+    ]
 
 
 async def _refused(request: Request, error: Exception) -> Response:

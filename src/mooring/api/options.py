@@ -16,13 +16,14 @@ POLICIES = ("Orphan", "Background", "Foreground")
 class DeleteOptions:
     """What must be so, and whether it is done at all.
 
-    When dependents go and how long it may take are accepted, and mean nothing: objects here have
-    no dependents, and instances drain as their servers say.
+    How long it may take is accepted and means nothing: instances drain as their servers say.
     """
 
     uid: str = ""
     version: str = ""
     dry_run: bool = False
+    policy: str = "Background"
+    """What becomes of dependents, where there can be any."""
 
 
 async def delete_options(request: Request) -> DeleteOptions:
@@ -41,4 +42,5 @@ async def delete_options(request: Request) -> DeleteOptions:
         str(conditions.get("uid") or ""),
         str(conditions.get("resourceVersion") or ""),
         bool(dry) or flag(request),
+        policy or ("Orphan" if given.get("orphanDependents") is True else "Background"),
     )

@@ -7,68 +7,26 @@ scheduler and kubelet by writing the status of pods.
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.applications import Starlette
 
+from mooring.api import discovery
 from mooring.api.app import make_app
 from mooring.api.looking import Looking
 from mooring.api.reach import LogQuery
 from mooring.api.serving import serve
 from mooring.clock import Clock, SystemClock
 from mooring.core.health import Probe
-from mooring.core.ports import Change
 from mooring.errors import NotFound
-from mooring.kinds.base import Object
 from mooring.kinds.ref import Ref
-from mooring.stores.ledger import new_uid
-from mooring.stores.memory import MemoryStore
-from mooring.stores.shelf import HISTORY
-from mooring.testing.plain import PLAIN, PlainMeta, PlainObject
+from mooring.testing.cluster_store import ClusterStore
+from mooring.testing.plain import PLAIN, PlainMeta, PlainObject, catalog
 from mooring.testing.plain_doors import PlainDoors
 
 END_SECONDS = 0.2
-
-
-class ClusterStore(MemoryStore):
-    """A store in memory that collects what belonged to an object that went."""
-
-    def __init__(
-        self,
-        clock: Clock | None = None,
-        uids: Callable[[], str] = new_uid,
-        history: int = HISTORY,
-    ) -> None:
-        super().__init__(clock, uids, history)
-        self._dependents: dict[str, set[Ref]] = {}
-
-    async def _commit(self, change: Change) -> None:
-        await super()._commit(change)
-        ref = change.object.ref
-        for uid in _owners(change.object):
-            self._dependents.setdefault(uid, set()).add(ref)
-        if change.type == "DELETED":
-            for each in sorted(self._dependents.pop(change.object.metadata.uid, ())):
-                await self._collect(each)
-
-    async def _collect(self, ref: Ref) -> None:
-        """Deletes an object unless one of its owners is still there."""
-        found = await self.get(ref)
-        if found is None:
-            return
-        owners = _owners(found)
-        if owners and not any(uid in self._living() for uid in owners):
-            await self.delete(ref)
-
-    def _living(self) -> set[str]:
-        return {each.metadata.uid for each in self._shelf.everything()}
-
-
-def _owners(of: Object) -> list[str]:
-    references = of.document()["metadata"].get("ownerReferences") or ()
-    return [str(each.get("uid", "")) for each in references]
 
 
 class Cluster:
@@ -78,10 +36,10 @@ class Cluster:
         self.store = store or ClusterStore(clock)
         self.app: Starlette = make_app(self.store, _Nobody(), clock or SystemClock())
         looking = Looking(clock or SystemClock(), self.app.state.ending)
-        plain = [
-            route for kind in PLAIN for route in PlainDoors(kind, self.store, looking).routes()
-        ]
-        self.app.router.routes[:0] = plain
+        clock = clock or SystemClock()
+        doors = [PlainDoors(kind, self.store, looking, clock) for kind in PLAIN]
+        plain = [route for door in doors for route in door.routes()]
+        self.app.router.routes[:0] = [*discovery.routes(catalog()), *plain]
 
     async def begin(self) -> None:
         """Makes what every cluster has; so no version of a cluster is 0, which means any."""

@@ -1,7 +1,7 @@
 """Plain kinds over HTTP: reads as everywhere in the API, writes as given.
 
-Writes are create, replace, merge patch and delete, of objects and of their status. Patches that
-need a schema (strategic merge, server-side apply) are refused, as for any kind without one.
+Writes are create, replace, patch (in every form) and delete, of objects and of their status; who
+set which field is noted.
 """
 
 import json
@@ -18,14 +18,19 @@ from mooring.api.answers import answer
 from mooring.api.bodies import body, media_type
 from mooring.api.feeds import StoredFeed
 from mooring.api.looking import Looking
-from mooring.core.merge_patch import merge
-from mooring.core.ports import ObjectStore
+from mooring.api.options import delete_options
+from mooring.api.owners import STATUS, Author, author
+from mooring.api.patches import APPLY_PATCH
+from mooring.clock import Clock
 from mooring.errors import Conflict, Invalid, NotFound
+from mooring.kinds.base import Object
 from mooring.kinds.ref import Ref
-from mooring.testing.plain import Plain, PlainKind
+from mooring.testing.cluster_store import ClusterStore
+from mooring.testing.plain import Plain, PlainKind, PlainMeta
+from mooring.testing.plain_patches import PlainPatch, noted, patch_of
 
-MERGE_PATCH = "application/merge-patch+json"
 TRIES = 5
+RACES = ("StaleVersion", "AlreadyExists")
 
 Document = Mapping[str, Any]
 
@@ -33,11 +38,14 @@ Document = Mapping[str, Any]
 class PlainDoors:
     """The doors of one plain kind."""
 
-    def __init__(self, kind: PlainKind, store: ObjectStore, looking: Looking) -> None:
+    def __init__(
+        self, kind: PlainKind, store: ClusterStore, looking: Looking, clock: Clock
+    ) -> None:
         self._kind = kind
         self._exposed = kind.exposed
         self._store = store
         self._looking = looking
+        self._clock = clock
         self._feed = StoredFeed(store, self._exposed)
         self._numbers = count(1)
 
@@ -61,64 +69,70 @@ class PlainDoors:
         document = await _document(request)
         metadata = document.get("metadata") or {}
         name = metadata.get("name") or self._named(metadata.get("generateName", ""))
-        made = await self._store.put(self._parsed(request, document, name))
-        return answer(made.document(), 201)
+        made = self._parsed(request, document, name)
+        bare = made.model_copy(update={"metadata": _unmanaged(made.metadata)})
+        by = author(request, self._clock.now())
+        return answer((await self._store.put(noted(bare, None, by))).document(), 201)
 
     async def _single(self, request: Request) -> Response:
         match request.method:
             case "GET":
-                return answer(await self._feed.get(*self._place(request)))
+                return await self._looking.single(request, self._feed)
             case "DELETE":
                 return await self._delete(request)
         return await self._write(request, self._store.put)
 
     async def _status(self, request: Request) -> Response:
         if request.method == "GET":
-            return answer(await self._feed.get(*self._place(request)))
-        return await self._write(request, self._store.report)
+            return await self._looking.single(request, self._feed)
+        return await self._write(request, self._store.report, STATUS)
 
-    async def _write(self, request: Request, write: Callable[..., Any]) -> Response:
-        document = await _document(request)
+    async def _write(self, request: Request, write: Callable[..., Any], part: str = "") -> Response:
+        by = author(request, self._clock.now(), part)
+        ref = Ref(self._kind.kind, *self._place(request))
+        patching = request.method == "PATCH"
+        sent: PlainPatch | Document = (
+            await patch_of(request, ref, by) if patching else await _document(request)
+        )
         for left in reversed(range(TRIES)):
-            stored = await self._stored(request)
+            stored = await self._store.get(ref)
+            if stored is None and not (isinstance(sent, PlainPatch) and sent.applies):
+                raise NotFound("NotFound", f"{ref} does not exist")
+            new = self._wanted(request, sent, stored, by)
             try:
-                new = self._wanted(request, document, stored)
-                return answer((await write(new)).document())
+                return answer((await write(new)).document(), 200 if stored else 201)
             except Conflict as conflict:
-                named = (document.get("metadata") or {}).get("resourceVersion")
-                if named or conflict.reason != "StaleVersion" or not left:
+                if _version(sent) or conflict.reason not in RACES or not left:
                     raise
         raise AssertionError("unreachable")
 
-    def _wanted(self, request: Request, document: Document, stored: Plain) -> Plain:
-        held = stored.document()
-        patched = merge(held, document) if request.method == "PATCH" else document
-        metadata = dict(patched.get("metadata") or {})
-        version = (document.get("metadata") or {}).get("resourceVersion")
-        metadata["resourceVersion"] = version or held["metadata"]["resourceVersion"]
-        new = self._parsed(request, {**patched, "metadata": metadata}, stored.metadata.name)
+    def _wanted(
+        self, request: Request, sent: PlainPatch | Document, stored: Object | None, by: Author
+    ) -> Plain:
+        held = stored.document() if stored else {}
+        whole = sent.changed(stored) if isinstance(sent, PlainPatch) else sent
+        metadata = dict(whole.get("metadata") or {})
+        version = _version(sent) or held.get("metadata", {}).get("resourceVersion", "")
+        metadata["resourceVersion"] = version
+        name = request.path_params["name"]
+        new = self._parsed(request, {**whole, "metadata": metadata}, name)
         if held.get("immutable") and new.document().get("data") != held.get("data"):
             raise Invalid("Invalid", "data: Forbidden: field is immutable when `immutable` is set")
-        return new
+        if isinstance(sent, PlainPatch) and sent.form == APPLY_PATCH:
+            return new
+        noted_one = noted(new, stored, by)
+        assert isinstance(noted_one, Plain)
+        return noted_one
 
     async def _delete(self, request: Request) -> Response:
-        options = await _document(request) if await body(request) else {}
-        conditions = options.get("preconditions") or {}
+        options = await delete_options(request)
         ref = Ref(self._kind.kind, *self._place(request))
-        gone = await self._store.delete(
-            ref,
-            uid=str(conditions.get("uid") or ""),
-            version=str(conditions.get("resourceVersion") or ""),
+        if options.dry_run:
+            return await self._looking.single(request, self._feed)
+        gone = await self._store.remove(
+            ref, options.policy, uid=options.uid, version=options.version
         )
         return answer(gone.document())
-
-    async def _stored(self, request: Request) -> Plain:
-        ref = Ref(self._kind.kind, *self._place(request))
-        stored = await self._store.get(ref)
-        if stored is None:
-            raise NotFound("NotFound", f"{ref} does not exist")
-        assert isinstance(stored, Plain)
-        return stored
 
     def _place(self, request: Request) -> tuple[str, str]:
         return request.path_params.get("namespace", ""), request.path_params["name"]
@@ -146,10 +160,21 @@ class PlainDoors:
         return f"{prefix}{next(self._numbers):05}"
 
 
+def _version(sent: PlainPatch | Document) -> str:
+    """The version that a write is meant for, where it names one."""
+    if isinstance(sent, PlainPatch):
+        return sent.version
+    return str((sent.get("metadata") or {}).get("resourceVersion") or "")
+
+
+def _unmanaged(metadata: PlainMeta) -> PlainMeta:
+    return metadata.model_copy(update={"managed_fields": ()})
+
+
 async def _document(request: Request) -> Document:
     kind = media_type(request)
-    if kind not in ("", "application/json", MERGE_PATCH):
-        raise Invalid("UnsupportedMediaType", f"plain kinds take {MERGE_PATCH}, not {kind}")
+    if kind not in ("", "application/json"):
+        raise Invalid("UnsupportedMediaType", f"expected application/json, found {kind}")
     try:
         document = json.loads(await body(request))
     except ValueError as error:
