@@ -10,8 +10,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "mooring"
 MODULES = sorted(SOURCE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text()) for path in MODULES}
-ROOMS = {"kinds", "core", "transports", "stores", "runtimes", "sessions", "gateway", "keeper",
-         "controllers", "api", "cli", "programs", "testing"}  # fmt: skip
+ROOMS = {"kinds", "core", "transports", "stores", "runtimes", "sessions", "virtual", "gateway",
+         "keeper", "controllers", "api", "cli", "programs", "testing"}  # fmt: skip
 
 MODULE_LINES = 500
 MEDIAN_MODULE_LINES = 200

@@ -35,6 +35,7 @@ TARGETS = {
     "direct": "the server itself, over HTTP",
     "http": "through the gateway, over HTTP",
     "stdio": "through gateway and keeper, over stdio",
+    "virtual": "through a virtual server, over HTTP",
 }
 _STAMP = re.compile(r"-\d{4}-\d\d-\d\dT[\d-]+Z$")
 
@@ -56,6 +57,33 @@ spec:
   source:
     command: [{BIN / "python"}, {SERVER}, stdio]
   isolation: session
+---
+apiVersion: mooring.dev/v1alpha1
+kind: MCPServer
+metadata:
+  name: backend
+spec:
+  source:
+    command: [{BIN / "python"}, {SERVER}]
+  transport: streamable-http
+  group: one
+---
+apiVersion: mooring.dev/v1alpha1
+kind: MCPGroup
+metadata:
+  name: one
+spec: {{}}
+---
+apiVersion: mooring.dev/v1alpha1
+kind: VirtualMCPServer
+metadata:
+  name: virtual
+spec:
+  group: one
+  aggregation:
+    strategy: none
+  relay:
+    backend: {{sampling: true, elicitation: true, roots: true}}
 """
 
 
@@ -152,9 +180,10 @@ def through_mooring(home: Path) -> Iterator[Mapping[str, str]]:
         mooring.start("up")
         mooring.wait_for_api()
         mooring.apply(MANIFEST)
-        for name in ("http", "stdio"):
+        for name in ("http", "stdio", "backend"):
             mooring.ready(name)
-        yield {name: mooring.url(name) for name in ("http", "stdio")}
+        urls = {name: mooring.url(name) for name in ("http", "stdio")}
+        yield urls | {"virtual": urls["http"].replace("/servers/http/", "/virtual/virtual/")}
     finally:
         mooring.end()
 

@@ -14,7 +14,7 @@ from mooring.core.virtual import Judgement, backends_of, judge
 from mooring.kinds.group import MCPGroup
 from mooring.kinds.ref import Ref
 from mooring.kinds.server import Eras, InstanceStatus, MCPServer, Phase, Recovery
-from mooring.kinds.virtual import Aggregation, RemoteHealth, VirtualMCPServer
+from mooring.kinds.virtual import Aggregation, Questions, RemoteHealth, VirtualMCPServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,8 @@ class Virtual:
     """The words for its backends, in the same order, and what they come to."""
     aggregation: Aggregation
     health: RemoteHealth
+    relayed: Mapping[str, tuple[str, ...]]
+    """What each backend may ask of clients."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,12 @@ def _virtual(
         judgement=judge(group, members),
         aggregation=virtual.spec.aggregation,
         health=virtual.spec.health,
+        relayed=MappingProxyType({n: _kinds(q) for n, q in virtual.spec.relay.items()}),
     )
+
+
+def _kinds(questions: Questions) -> tuple[str, ...]:
+    return tuple(kind for kind, may in questions if may)
 
 
 def _entry(server: MCPServer) -> Entry:

@@ -29,6 +29,7 @@ from mooring.gateway.nowhere import Nowhere
 from mooring.gateway.pages import Pages
 from mooring.gateway.server_endpoint import ServerEndpoint
 from mooring.gateway.trip import Plant
+from mooring.gateway.virtual_endpoint import VirtualEndpoint, virtuals
 from mooring.gateway.watching import watch
 from mooring.sessions.affinity import Affinity
 from mooring.sessions.books import Books
@@ -43,6 +44,7 @@ from mooring.sessions.sweeper import Sweeper
 from mooring.sessions.tally import Tally
 from mooring.transports.http_server import ClientGone, Exchange
 from mooring.transports.http_upstream import Pool
+from mooring.virtual.room import UID
 
 
 class Gateway:
@@ -92,6 +94,7 @@ class Gateway:
             recovery=self.recovery,
             entries=self._entries,
         )
+        self._virtuals = virtuals(self._plant)
         self._endpoints: dict[str, Endpoint] = {}
         self._upstreams: Mapping[str, Upstream] = MappingProxyType({})
         self._metrics = Metrics(
@@ -115,6 +118,7 @@ class Gateway:
                 group.create_task(watch(self._store, self._clock, self.swap))
                 group.create_task(self._hearing.run())
                 group.create_task(self._sweeper.run())
+                group.create_task(self._virtuals.run())
         finally:
             self._afterwork.begin(None)
             self.recovery.begin(None)
@@ -124,10 +128,12 @@ class Gateway:
         self._endpoints = {
             path: ServerEndpoint(entry, self._plant) for path, entry in table.by_path.items()
         }
+        for path, sessions in self._virtuals.swap(table).items():
+            self._endpoints[path] = VirtualEndpoint(sessions)
         self._upstreams = {u.uid: u for entry in table.entries for u in entry.upstreams.values()}
         self._pages.table = table
         self._entries.swap(table)
-        self._sessions.keep_only(table.uids)
+        self._sessions.keep_only(table.uids | {UID})
         self._plant.courier.ejections.keep_only(table.uids)
         self.loaded.set()
 
@@ -139,6 +145,7 @@ class Gateway:
         """Ends all streams that would stay open for ever; for the beginning of a drain."""
         for leash in tuple(self._streams):
             leash.pull()
+        self._virtuals.close_streams()
 
     async def handle(self, exchange: Exchange) -> None:
         """Answers one request."""

@@ -105,6 +105,17 @@ class RemoteHealth(Part):
     """How long that try may take."""
 
 
+class Questions(Part):
+    """What a server may ask of clients."""
+
+    sampling: bool = False
+    """To have their model complete a conversation."""
+    elicitation: bool = False
+    """To have their user answer."""
+    roots: bool = False
+    """Which directories they work on."""
+
+
 class VirtualSpec(Part):
     """What is wanted."""
 
@@ -114,6 +125,9 @@ class VirtualSpec(Part):
     """How their lists become one."""
     health: RemoteHealth = RemoteHealth()
     """What is done about remote servers that fail."""
+    relay: Mapping[Name, Questions] = Field(default_factory=dict)
+    """What each server may ask of clients, by its name; other questions are declined. A client
+    sees which server asks."""
 
 
 class DiscoveredBackend(Part):

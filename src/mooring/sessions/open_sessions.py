@@ -176,6 +176,10 @@ class OpenSessions:
         for session in self._open.values():
             session.looked = False
 
+    def is_open(self, session: Session) -> bool:
+        """Whether it is one of those that are open here."""
+        return self._open.get(session.id) is session
+
     def end(self, session: Session) -> None:
         """From now on its id is unknown."""
         self._bury(session.key, session.until)

@@ -1,0 +1,188 @@
+"""The endpoint of one virtual server: what the room `virtual` decides, the gateway carries out.
+
+A request for a backend makes the same journey as one of a client of that server, with the
+client's session at that backend. What differs is how it may fail: a client of a virtual server
+must not lose its session, or be asked who it is, because one backend of many wants that.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from mooring.core.headers import Headers
+from mooring.core.ids import same
+from mooring.gateway.call import Call
+from mooring.gateway.leash import Leash
+from mooring.gateway.listening import listen
+from mooring.gateway.posting import post, post_in_session
+from mooring.gateway.relay import SSE, Answer
+from mooring.gateway.trip import Plant, Trip
+from mooring.sessions.open_sessions import Session
+from mooring.transports.envelope import Envelope, peek
+from mooring.transports.http_reply import Reply
+from mooring.transports.sse import EventSplitter, SseEvent
+from mooring.virtual import call as room
+from mooring.virtual.in_session import InSession
+from mooring.virtual.virtuals import Virtuals
+
+VERSION = b"mcp-protocol-version"
+LONGEST = 1024 * 1024
+"""Bytes of an event that is looked at."""
+
+Edit = Callable[[SseEvent], bytes]
+
+
+class BackendCall(Call):
+    """A client's request, as one backend gets it."""
+
+    __slots__ = ("_client",)
+
+    def __init__(self, call: Call, errand: room.Errand) -> None:
+        self._client = call
+        super().__init__(call.exchange, call.identity)
+        self.era = call.era
+        self.message = call.message
+        if errand.body is not call.request.body and errand.body:
+            message = peek(errand.body)
+            self.message = message if isinstance(message, Envelope) else call.message
+        self.cors = call.cors
+        self.request = call.request.again(errand.body)
+        headers = call.request.headers
+        if errand.version and call.headers.get(VERSION) != errand.version.encode():
+            kept = tuple(pair for pair in headers if pair[0] != VERSION)
+            headers = (*kept, (VERSION, errand.version.encode()))
+            self.request.headers = headers
+
+    def tell(self) -> None:
+        """What has become of it is what has become of the client's request."""
+        client = self._client
+        client.outcome, client.reason, client.delivered = self.outcome, self.reason, self.delivered
+
+    def respond(self, status: int, headers: Headers, body: bytes = b"") -> None:
+        if status < 400 or not self.sheltered:
+            super().respond(status, headers, body)
+            return
+        message = peek(body) if body else None
+        said = type(message) is Envelope and message.is_error and same(message.id, self.id)
+        if self.id is None:
+            super().respond(202, ())
+        elif said:
+            super().respond(200, headers, body)
+        else:
+            words = f"the backend answered with HTTP {status}"
+            super().refuse(502, "UpstreamError", words, upstreamStatus=status)
+
+    def refuse(
+        self, status: int, reason: str, message: str, *, headers: Headers = (), **more: Any
+    ) -> None:
+        if self.sheltered:
+            status, headers = (503 if status in (401, 403, 404) else status), ()
+        super().refuse(status, reason, message, headers=headers, **more)
+
+
+class BackendTrip(Trip):
+    """A client's request at one backend."""
+
+    __slots__ = ("_errand", "own")
+
+    def __init__(self, plant: Plant, call: BackendCall, errand: room.Errand) -> None:
+        super().__init__(plant, errand.entry, call, errand.session)
+        self._errand = errand
+        self.own = call
+
+    def headers(self) -> Headers:
+        return super().headers() + self._errand.headers
+
+    def answer(self, reply: Reply, session: Session | None) -> Answer:
+        answer = super().answer(reply, session)
+        answer.generation = 0  # questions are told apart by who hears them
+        errand = self._errand
+        if answer.type == SSE and errand.event is not None:
+            edit(answer, errand.event)
+        elif answer.whole and errand.answer is not None:
+            errand.answer(answer.whole)
+        return answer
+
+
+def edit(answer: Answer, event: Edit) -> None:
+    """Has a stream go on as it is heard."""
+    if answer.whole is not None:
+        answer.whole = b"".join(map(event, EventSplitter().feed(answer.whole)))
+    elif answer.chunks is not None:
+        answer.chunks = _edited(answer.chunks, event)
+
+
+async def _edited(chunks: AsyncIterator[bytes], event: Edit) -> AsyncIterator[bytes]:
+    """The same stream, event by event; from one that is too long on, as it comes."""
+    splitter = EventSplitter(LONGEST)
+    async for chunk in chunks:
+        before = splitter.pending
+        try:
+            events = splitter.feed(chunk)
+        except ValueError:
+            yield before + chunk
+            async for more in chunks:
+                yield more
+            return
+        ready = b"".join(map(event, events))
+        if ready:
+            yield ready
+    if splitter.pending:
+        yield splitter.pending
+
+
+class Carrier:
+    """Does for virtual servers what needs a gateway."""
+
+    def __init__(self, plant: Plant) -> None:
+        self._plant = plant
+
+    async def forward(self, call: room.Call, errand: room.Errand) -> None:
+        """See `virtual/call.Gate`."""
+        trip = self._trip(call, errand)
+        session = errand.session
+        if session is not None:
+            session.calls += 1
+        try:
+            await (post(trip) if session is None else post_in_session(trip, session))
+        finally:
+            if session is not None:
+                session.calls -= 1
+                session.used_at = self._plant.clock.monotonic()
+            trip.own.tell()
+
+    def knows(self, call: room.Call, errand: room.Errand, event: bytes) -> bool:
+        """See `virtual/call.Gate`."""
+        return self._trip(call, errand).original(event) is not None
+
+    async def resume(self, call: room.Call, errand: room.Errand) -> None:
+        """See `virtual/call.Gate`."""
+        with Leash(self._plant.streams) as leash:
+            call.exchange.on_gone(leash.pull)
+            await listen(self._trip(call, errand))
+        if leash.pulled and call.exchange.started and not call.exchange.ended:
+            call.exchange.finish()
+
+    def _trip(self, call: room.Call, errand: room.Errand) -> "BackendTrip":
+        assert isinstance(call, Call)
+        return BackendTrip(self._plant, BackendCall(call, errand), errand)
+
+
+def virtuals(plant: Plant) -> Virtuals:
+    """All virtual servers of a gateway."""
+    records = plant.books, plant.recovery
+    via, gate = plant.via, Carrier(plant)
+    return Virtuals(plant.courier, plant.sessions, records, plant.clock, gate, via)
+
+
+class VirtualEndpoint:
+    """Answers for one virtual server."""
+
+    def __init__(self, sessions: InSession) -> None:
+        self._sessions = sessions
+
+    async def answer(self, call: Call) -> None:
+        """See `Endpoint`."""
+        if call.era == "stateless":
+            call.refuse(404, "SessionsOnly", "Method not found: this server serves sessions only")
+            return
+        await self._sessions.answer(call)

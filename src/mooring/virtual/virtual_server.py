@@ -1,0 +1,165 @@
+"""One virtual server: what its clients see, and that they hear when it changes.
+
+What is seen is put together when a backend or the declaration changes, not when somebody looks.
+A session whose own upstream has other lists than everybody's sees those instead.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from mooring.core.aggregate import merge
+from mooring.core.aggregate_items import Catalog
+from mooring.core.era import Era
+from mooring.core.identity import Identity
+from mooring.kinds.ref import Ref
+from mooring.virtual.catalogs import Watch, settled
+from mooring.virtual.cursors import Whose
+from mooring.virtual.declared import NOBODY, Caller, Declared
+from mooring.virtual.room import Room
+from mooring.virtual.sight import Backend, Sight
+from mooring.virtual.states import ClientState
+
+LIST_SECONDS: Final = 0.8
+"""How long a list waits for backends that have never answered."""
+CALL_SECONDS: Final = 10.0
+"""How long a request waits for them that may be for one of them."""
+SIGHTS: Final = 1000
+"""Callers with credentials of their own for whom it is kept what they see."""
+COALESCE: Final = 0.5
+"""Seconds in which several changes are told as one."""
+NOTES: Final = {
+    kind: b'{"jsonrpc":"2.0","method":"notifications/%b/list_changed"}' % kind.encode()
+    for kind in ("tools", "prompts", "resources")
+}
+
+
+class VirtualServer:
+    """What is behind one path."""
+
+    def __init__(self, declared: Declared, room: Room) -> None:
+        self.declared = declared
+        self.room = room
+        self._sights: dict[tuple[Era, bytes], Sight] = {}
+        """By era, and fingerprint of what backends are told of the caller."""
+        self._announcing = False
+
+    @property
+    def ref(self) -> Ref:
+        return self.declared.virtual.ref
+
+    def become(self, declared: Declared) -> None:
+        """From now on it is declared like this."""
+        before, self.declared = self.declared, declared
+        if not declared.same(before):
+            self.changed()
+
+    def concerns(self, backend: str) -> bool:
+        """Whether a server is one of its backends."""
+        return backend in self.declared.backends
+
+    def changed(self) -> None:
+        """What its clients see may be something else now."""
+        self._sights.clear()
+        if not self._announcing:
+            self._announcing = self.room.errands.start(self._announce()) is not None
+
+    async def sight(
+        self, era: Era, caller: Caller = NOBODY, seconds: float = LIST_SECONDS
+    ) -> Sight:
+        """What a caller sees; waits for backends that were never heard, but not for long."""
+        found = self._sights.get((era, caller.credentials))
+        if found is not None and not found.missing:
+            return found
+        waiting = [w for w in self._watches(era, caller) if not w.settled.is_set()]
+        if waiting:
+            await settled(waiting, seconds)
+        return self.seen(era, caller)
+
+    def seen(self, era: Era, caller: Caller = NOBODY) -> Sight:
+        """What a caller sees now."""
+        key = era, caller.credentials
+        found = self._sights.get(key)
+        if found is None:
+            if len(self._sights) >= SIGHTS:
+                self._sights.clear()
+            found = self._sights[key] = self._look(self._watches(era, caller), {})
+        return found
+
+    def own(self, state: ClientState) -> Sight:
+        """What one client sees, whose backends may have told it other things than everybody."""
+        shared = self.seen("session", state.caller)
+        if not state.private:
+            return shared
+        if state.own is None or state.own[0] is not shared:
+            watches = self._watches("session", state.caller)
+            state.own = shared, self._look(watches, state.private)
+        return state.own[1]
+
+    def relayed(self, backend: str) -> tuple[str, ...]:
+        """What a backend may ask of clients."""
+        return self.declared.virtual.relayed.get(backend, ())
+
+    def whose(self, identity: Identity, caller: Caller) -> Whose:
+        """Whose lists a caller's cursors are for."""
+        return Whose(self.ref, identity, caller.credentials)
+
+    def states(self) -> Iterable[ClientState]:
+        """Sessions of its clients."""
+        ref = self.ref
+        return [state for state in self.room.states.values() if state.server == ref]
+
+    def _watches(self, era: Era, caller: Caller) -> list[Watch]:
+        return [
+            self.room.catalogs.watch(entry, era, caller.told(entry.ref.name))
+            for entry in self.declared.visible(caller)
+        ]
+
+    def _look(self, watches: Iterable[Watch], private: dict[str, Catalog]) -> Sight:
+        backends: dict[str, Backend] = {}
+        catalogs: list[Catalog] = []
+        missing: dict[str, str] = {}
+        for watch in watches:
+            name = watch.key.server.name
+            if watch.catalog is None or watch.offer is None:
+                if not watch.denied:
+                    missing[name] = watch.problem
+                continue
+            catalogs.append(private.get(name, watch.catalog))
+            offer = watch.offer
+            backends[name] = Backend(watch.entry, offer.capabilities, offer.instructions)
+        return Sight(merge(catalogs, self.declared.virtual.aggregation), backends, missing)
+
+    async def _announce(self) -> None:
+        """Tells every client whose lists are not what they were."""
+        await self.room.clock.sleep(COALESCE)
+        self._announcing = False
+        for state in self.states():
+            if state.told is None:
+                continue
+            if state.private:
+                _shared_again(state, self._watches("session", state.caller))
+            self.tell(state)
+
+    def tell(self, state: ClientState) -> None:
+        """Has a client hear how what it sees differs from what it was told last."""
+        before, state.told = state.told, self.own(state)
+        if before is not None and before is not state.told:
+            tell_changes(state, state.told.differs(before))
+
+
+def _shared_again(state: ClientState, watches: Iterable[Watch]) -> None:
+    """What everybody is told by now is nothing of a session's own."""
+    known = {watch.key.server.name: watch.catalog for watch in watches}
+    state.private = {n: own for n, own in (state.private or {}).items() if known.get(n) != own}
+    state.own = None
+
+
+def tell_changes(state: ClientState, kinds: Iterable[str]) -> None:
+    """Has a client hear that these lists have changed, now or when it listens."""
+    state.changed.update(kinds)
+    stream = state.stream
+    if stream is None or not stream.open:
+        return
+    for kind in sorted(state.changed):
+        stream.put(NOTES[kind])
+    state.changed.clear()
