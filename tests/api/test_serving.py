@@ -18,12 +18,14 @@ import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 from support.surface import PATIENCE, Served, served
 
+from mooring.api import connection as bounds
 from mooring.api import serving
 from mooring.api.certificate import Certificates
-from mooring.api.serving import Lock, peer_uid, serve
+from mooring.api.connection import peer_uid
+from mooring.api.serving import Lock, serve
 from mooring.api.token import TokenFile
 from mooring.cli.client import Api
 from mooring.cli.failures import Failure
@@ -41,7 +43,7 @@ def test_the_kernel_tells_who_is_at_the_other_end() -> None:
 
 
 def test_another_user_is_refused_in_words(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "peer_uid", lambda _: os.getuid() + 1)
+    monkeypatch.setattr(bounds, "peer_uid", lambda _: os.getuid() + 1)
     with api.connection() as connection:
         response = http.client.HTTPResponse(connection.sock)
         response.begin()
@@ -50,7 +52,7 @@ def test_another_user_is_refused_in_words(api: Served, monkeypatch: pytest.Monke
 
 
 def test_root_may_come_in(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "peer_uid", lambda _: 0)
+    monkeypatch.setattr(bounds, "peer_uid", lambda _: 0)
     assert api.ask("GET", "/healthz").status == 200
 
 
@@ -225,7 +227,7 @@ def test_a_large_body_is_no_large_head(api: Served) -> None:
 def test_a_head_that_does_not_come_is_given_up(
     api: Served, monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
-    monkeypatch.setattr(serving, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(bounds, "HEAD_SECONDS", 0.1)
     with api.connection() as connection:
         assert connection.sock is not None
         connection.sock.sendall(sent)
@@ -233,6 +235,99 @@ def test_a_head_that_does_not_come_is_given_up(
         while more := connection.sock.recv(1000):
             said += more
         assert said.endswith(b"ok") == (b"healthz" in sent)
+
+
+@pytest.mark.parametrize("part", [b"", b'{"apiVersion":'])
+def test_a_body_that_does_not_go_on_is_given_up(
+    api: Served, monkeypatch: pytest.MonkeyPatch, part: bytes
+) -> None:
+    monkeypatch.setattr(bounds, "BODY_SECONDS", 0.1)
+    with api.connection() as connection:
+        assert connection.sock is not None
+        head = b"POST /api/v1/namespaces/default/secrets HTTP/1.1\r\nhost: x\r\n"
+        connection.sock.sendall(head + b"content-length: 100\r\n\r\n" + part)
+        assert connection.sock.recv(1000) == b""
+
+
+def test_a_body_that_comes_slowly_is_waited_for(
+    api: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "BODY_SECONDS", 0.3)
+    document = b'{"apiVersion":"v1","kind":"Secret","metadata":{"name":"a"}}'
+    with api.connection() as connection:
+        assert connection.sock is not None
+        head = b"POST /api/v1/namespaces/default/secrets HTTP/1.1\r\nhost: x\r\n"
+        kind = b"content-type: application/json\r\n"
+        connection.sock.sendall(head + kind + b"content-length: %d\r\n\r\n" % len(document))
+        for begin in range(0, len(document), 10):
+            time.sleep(0.1)  # as a slow sender does
+            connection.sock.sendall(document[begin : begin + 10])
+        assert connection.sock.recv(1000).startswith(b"HTTP/1.1 201 ")
+
+
+def test_a_caller_who_reads_nothing_is_cut_off(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "READING_SECONDS", 0.1)
+    left = asyncio.Event()
+
+    async def endless(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(2):
+            await send({"type": "http.response.body", "body": b"x" * 5_000_000, "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        left.set()
+
+    async def story() -> None:
+        path, app = tmp_path / "a.sock", Starlette(routes=[Mount("/", endless)])
+        app.state.ending = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(serve(app, await open_door(path)))
+            with socket.socket(socket.AF_UNIX) as silent:
+                silent.setblocking(False)
+                await asyncio.get_running_loop().sock_connect(silent, str(path))
+                silent.send(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+                await left.wait()
+            task.cancel()
+
+    run(story())
+
+
+def test_so_many_may_come_in_and_no_more(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(serving, "CONNECTIONS", 2)
+
+    async def story() -> None:
+        slow, path = Slow(), tmp_path / "a.sock"
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(serve(slow.app, await open_door(path)))
+            inside = [await ask(path) for _ in range(2)]
+            await slow.began.wait()
+            for _ in range(3):
+                reader, writer = await ask(path)
+                with contextlib.suppress(ConnectionError):
+                    assert await reader.read() == b""
+                writer.close()
+                with contextlib.suppress(ConnectionError):
+                    await writer.wait_closed()
+            slow.release.set()
+            for reader, writer in inside:
+                assert b"at last" in await reader.readuntil(b"at last")
+                writer.close()
+                await writer.wait_closed()
+            while True:  # until the door has noticed that they left
+                reader, writer = await ask(path)
+                with contextlib.suppress(ConnectionError):
+                    if await reader.read(1):
+                        break
+                writer.close()
+            writer.close()
+            task.cancel()
+
+    run(story())
+    assert caplog.text.count("api.full") == 1
 
 
 @contextlib.asynccontextmanager

@@ -1,27 +1,24 @@
 """The API on a socket, served by uvicorn's protocol under our own care.
 
 uvicorn's own server installs signal handlers and wakes up ten times a second; its protocol
-does neither. Here are what is left: who may connect (on a Unix socket the same user, or root, as
-the kernel tells it), bounds for the head of a request, TLS, and an end that lets answers finish
-and watches close.
+does neither. Here is what is left: how many may come in, TLS, and an end that lets answers
+finish and watches close. Who may come in and what bounds hold for one is `api.connection`'s.
 """
 
 import asyncio
 import logging
-import os
 import socket
 import ssl
-import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from starlette.applications import Starlette
 from uvicorn import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from mooring import telemetry
+from mooring.api.connection import HEAD_SECONDS, Connection
 from mooring.api.guard import Guard
 from mooring.api.token import TokenFile
 
@@ -33,87 +30,8 @@ RETRY_SECONDS = 0.5
 GREETING_SECONDS = 1.0
 """How long it may take until a connection that was taken is ours."""
 
-HEAD_SECONDS = 10.0
-"""How long the head of a request may take; a handshake too."""
-HEAD_BYTES = 64 * 1024
-
-_REFUSAL = (
-    b'{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,'
-    b'"message":"this socket serves its owner and root only"}'
-)
-_TOO_LARGE = b"HTTP/1.1 431 Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-
-
-def peer_uid(connection: socket.socket) -> int | None:
-    """The uid of the process at the other end; None where the kernel does not tell."""
-    option = getattr(socket, "SO_PEERCRED", None)
-    if connection.family != socket.AF_UNIX or option is None:
-        return None
-    told = connection.getsockopt(socket.SOL_SOCKET, option, struct.calcsize("3i"))
-    return int(struct.unpack("3i", told)[1])
-
-
-class _Connection(HttpToolsProtocol):
-    """One connection of a caller who may have it."""
-
-    _refused = False
-    _head_bytes = 0
-    _deadline: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        uid = peer_uid(transport.get_extra_info("socket"))
-        if uid is not None and uid not in (0, os.getuid()):
-            telemetry.event("api.refused", uid=uid)
-            self._refused = True
-            self._refuse(cast(asyncio.Transport, transport))
-            return
-        self.app_state = {**self.app_state, "peer_uid": uid}
-        super().connection_made(cast(asyncio.Transport, transport))
-        self._expect_head()
-
-    def data_received(self, chunk: bytes) -> None:
-        if self._refused:
-            return
-        super().data_received(chunk)
-        if self._deadline is None:
-            self._head_bytes = 0
-            return
-        self._head_bytes += len(chunk)
-        if self._head_bytes > HEAD_BYTES:
-            self.transport.write(_TOO_LARGE)
-            self.transport.close()
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        if self._deadline is None:
-            self._expect_head()
-
-    def on_headers_complete(self) -> None:
-        self._expect_nothing()
-        super().on_headers_complete()
-
-    def _expect_head(self) -> None:
-        self._head_bytes = 0
-        self._deadline = self.loop.call_later(HEAD_SECONDS, self.transport.close)
-
-    def _expect_nothing(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._expect_nothing()
-        if not self._refused:
-            super().connection_lost(error)
-
-    @staticmethod
-    def _refuse(transport: asyncio.Transport) -> None:
-        transport.write(
-            b"HTTP/1.1 403 Forbidden\r\ncontent-type: application/json\r\nconnection: close\r\n"
-            b"content-length: %d\r\n\r\n%b" % (len(_REFUSAL), _REFUSAL)
-        )
-        transport.close()
-
+CONNECTIONS = 1000
+"""At one door; whoever comes then is sent away at once."""
 
 @dataclass(frozen=True, slots=True)
 class Lock:
@@ -141,7 +59,7 @@ async def serve(
     state = ServerState()
     async with asyncio.TaskGroup() as tasks:
         tls = None if lock is None else lock.tls
-        door = _Door(listener, lambda: _Connection(config, state, {}), tasks, tls)
+        door = _Door(listener, lambda: Connection(config, state, {}), tasks, tls, state.connections)
         door.open()
         try:
             await asyncio.get_running_loop().create_future()  # until cancelled
@@ -160,11 +78,15 @@ class _Door:
     def __init__(
         self,
         listener: socket.socket,
-        protocol: Callable[[], _Connection],
+        protocol: Callable[[], Connection],
         tasks: asyncio.TaskGroup,
         tls: ssl.SSLContext | None,
+        inside: Sized,
     ) -> None:
+        """`inside`: who has come in and is still there."""
         self._listener = listener
+        self._inside = inside
+        self._full = False
         self._tls = tls
         self._protocol = protocol
         self._tasks = tasks
@@ -196,11 +118,22 @@ class _Door:
             self._loop.remove_reader(self._listener)
             self._pause = self._loop.call_later(RETRY_SECONDS, self.open)
             return
+        if not self._room():
+            connection.close()
+            return
         if connection.family != socket.AF_UNIX:  # an answer in two pieces must not wait 40 ms
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         greeting = self._tasks.create_task(self._greet(connection))
         self._greetings.add(greeting)
         greeting.add_done_callback(self._greetings.discard)
+
+    def _room(self) -> bool:
+        """Whether one more may come in; it is logged once that nobody may."""
+        full = len(self._inside) + len(self._greetings) >= CONNECTIONS
+        if full and not self._full:
+            telemetry.event("api.full", logging.WARNING, connections=CONNECTIONS)
+        self._full = full
+        return not full
 
     async def _greet(self, connection: socket.socket) -> None:
         try:
