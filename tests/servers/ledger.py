@@ -1,9 +1,11 @@
 """An MCP server that writes down all that reaches it, for tests that lose something on purpose.
 
 `ledger.py FILE`: over stdio; `ledger_http.py FILE`: over HTTP at $HOST:$PORT, with sessions. Every
-start, initialize, `initialized`, call and DELETE becomes a line of JSON in FILE, with the process,
+start, initialize, `initialized`, call and DELETE becomes a line of JSON in FILE, with the process
+(its pid, which counts in its PID namespace, `space`),
 the session (the name in `clientInfo`) and what the call calls itself (`mark`). Each session has a
-sum in memory, and over HTTP a stream. Tools: `add` (number), `look` (read-only), `nap` (seconds).
+sum in memory, and over HTTP a stream. Tools: `add` (number), `look` (read-only), `nap` (seconds);
+over HTTP some more, see there. What is set (log level, subscriptions) becomes a line, too.
 """
 
 import asyncio
@@ -13,6 +15,7 @@ import os
 import sys
 from typing import Any
 
+SPACE = os.readlink("/proc/self/ns/pid")
 FILE = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 TOOLS = [
     {"name": "add", "inputSchema": {"type": "object"}},
@@ -23,7 +26,7 @@ TOOLS = [
 
 def note(what: str, session: str = "", **more: Any) -> None:
     """One write, so that lines of several processes do not mix."""
-    line = {"what": what, "pid": os.getpid(), "session": session, **more}
+    line = {"what": what, "space": SPACE, "pid": os.getpid(), "session": session, **more}
     os.write(FILE, json.dumps(line).encode() + b"\n")
 
 
@@ -47,12 +50,15 @@ class Session:
             note("initialize", self.name)
             answer["result"] = {
                 "protocolVersion": params.get("protocolVersion", "2025-11-25"),
-                "capabilities": {"tools": {}},
+                "capabilities": {"tools": {}, "logging": {}, "resources": {"subscribe": True}},
                 "serverInfo": {"name": "ledger", "version": "1"},
             }
         elif method == "tools/call":
             text = await self.call(params["name"], params.get("arguments") or {})
             answer["result"] = {"content": [{"type": "text", "text": text}]}
+        elif method in ("logging/setLevel", "resources/subscribe"):
+            note(method, self.name, value=params.get("level") or params.get("uri"))
+            answer["result"] = {}
         elif method in ("ping", "tools/list"):
             answer["result"] = {"tools": TOOLS} if method == "tools/list" else {}
         else:

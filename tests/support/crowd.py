@@ -38,6 +38,8 @@ class Member:
         self.number = 0
         self.sum = 0
         """What its owner's sum must be, as far as calls were answered."""
+        self.failures: Counter[str] = Counter()
+        self.slowest = 0.0
 
     async def open(self) -> None:
         params = {
@@ -67,6 +69,8 @@ class Member:
     async def post(self, message: dict[str, Any]) -> tuple[int, dict[str, str], Any]:
         body = json.dumps({"jsonrpc": "2.0", **message}).encode()
         status, headers, text = await self._send("POST", body)
+        if headers.get("content-type") == "text/event-stream":
+            text = _last_event(text) or text
         return status, headers, json.loads(text) if text.startswith(b"{") else text
 
     async def _send(self, method: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
@@ -92,6 +96,12 @@ class Member:
             raise Broken("silent") from None
         finally:
             writer.transport.abort()
+
+
+def _last_event(stream: bytes) -> bytes:
+    """The response that ends a stream."""
+    told = [line[6:] for line in stream.splitlines() if line.startswith(b"data: ")]
+    return told[-1] if told and b'"id"' in told[-1] and b'"method"' not in told[-1] else b""
 
 
 def _parsed(answer: bytes) -> tuple[int, dict[str, str], bytes]:
@@ -151,15 +161,19 @@ class Crowd:
                 status, body = await member.call("add", number=1)
             except Broken as broken:
                 self.failures[str(broken)] += 1
+                member.failures[str(broken)] += 1
                 self.broken_at.append(time.monotonic())
                 await CLOCK.sleep(0.02)
                 continue
-            self.slowest = max(self.slowest, time.monotonic() - began)
+            member.slowest = max(member.slowest, time.monotonic() - began)
+            self.slowest = max(self.slowest, member.slowest)
             if status == 200 and "result" in body:
                 self.answers += 1
                 member.sum += 1
             else:
-                self.failures[_reason(status, body)] += 1
+                reason = _reason(status, body)
+                self.failures[reason] += 1
+                member.failures[reason] += 1
                 await CLOCK.sleep(0.02)
             await CLOCK.sleep(self._pause)
 

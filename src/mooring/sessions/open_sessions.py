@@ -54,7 +54,7 @@ class Session:
 
     __slots__ = (
         "absent", "calls", "confirmed_at", "counted", "failures", "generation", "id", "kept",
-        "key", "looked", "notices", "retry_at", "revision", "sealed", "streams", "until",
+        "key", "looked", "lost", "notices", "retry_at", "revision", "sealed", "streams", "until",
         "used_at",
     )  # fmt: skip
 
@@ -75,6 +75,8 @@ class Session:
         """There was a record, and it is gone: its store has lost it."""
         self.looked = True
         """Whether its record was looked up, or made here."""
+        self.lost = -1
+        """The generation whose owner has said that it knows the session no more."""
         self.notices: tuple[bytes, ...] = ()
         """Messages of ours that its client is to be told on the next stream."""
         self.failures = 0

@@ -149,7 +149,7 @@ class Recovery:
         `generation`: that of the owner that was sent the request. Whoever asks the same meanwhile
         hears the same; within a second after it did know the session it is not asked again.
         """
-        if session.generation != generation or self.is_under_way(session):
+        if session.generation != generation or session.lost == generation:
             return True
         asking = self._asking.get(session.key)
         if asking is None:
@@ -164,8 +164,11 @@ class Recovery:
         return not asking.cancelled() and asking.result()
 
     async def _ask(self, session: Session, upstream: Upstream) -> bool:
-        told = session.sealed
-        return not await self._reopener.knows(upstream, told.upstream_id, told.version)
+        told, generation = session.sealed, session.generation
+        if await self._reopener.knows(upstream, told.upstream_id, told.version):
+            return False
+        session.lost = generation
+        return True
 
     async def recover(
         self, session: Session, generation: int, headers: Headers, request_id: bytes | None
