@@ -115,8 +115,7 @@ def test_why_a_tool_is_shown_or_not(team: Served, moor: Moor) -> None:
     assert (said.code, said.err) == (0, "")
     assert said.lines == [
         "vmcp/team has search: it is jira/search",
-        "vmcp/team does not show github/search (Lost): "
-        "jira has the name search for its search: it comes first",
+        "vmcp/team does not show github/search (Lost): jira has search: it comes first",
         "vmcp/team: the tools of away are not listed, it is unavailable: exit 1",
     ]
     assert moor("why", "tool", "search", "vmcp/team").lines == said.lines

@@ -59,7 +59,7 @@ def test_by_priority_the_first_server_has_the_name_and_the_others_are_told_why()
     }  # fmt: skip
     (lost,) = view.hidden
     assert (lost.backend, lost.name, lost.reason) == ("github", "search", "Lost")
-    assert lost.message == "jira has the name search for its search: it comes first"
+    assert lost.message == "jira has search: it comes first"
 
 
 def test_servers_without_a_priority_come_last_by_name() -> None:

@@ -34,8 +34,7 @@ def test_the_owner_is_told_and_who_lost_and_why() -> None:
     view = told([GITHUB, JIRA], strategy="priority", priorityOrder=["jira"])
     assert list(explain("search", "vmcp/team", view)) == [
         "vmcp/team has search: it is jira/search",
-        "vmcp/team does not show github/search (Lost): "
-        "jira has the name search for its search: it comes first",
+        "vmcp/team does not show github/search (Lost): jira has search: it comes first",
     ]
 
 

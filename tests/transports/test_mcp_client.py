@@ -446,3 +446,36 @@ def test_a_server_can_be_asked_whether_it_is_there(run: Any) -> None:
             assert methods(standin)[-2:] == ["server/discover", "server/discover"]
 
     run(story())
+
+
+def test_everything_is_listed_page_by_page_as_far_as_it_is_declared(run: Any) -> None:
+    pages = {
+        ("tools/list", None): {"tools": [{"name": "a", "x": "é"}], "nextCursor": "2"},
+        ("tools/list", "2"): {"tools": [{"name": "b"}]},
+        ("resources/list", None): {"resources": [{"uri": "u"}]},
+    }
+
+    async def answer(exchange: Exchange, told: dict[str, Any]) -> None:
+        key = (told["method"], told.get("params", {}).get("cursor"))
+        if "id" not in told:
+            exchange.respond(202, (), b"")
+        elif key in pages:
+            respond(exchange, result(told["id"], **pages[key]))
+        else:
+            respond(exchange, failure(told["id"], -32601))
+
+    async def story() -> None:
+        async with client(answer) as (mine, standin):
+            await mine.handshake(SECONDS, "session")
+            found = await mine.lists({"tools": {}, "resources": {}}, SECONDS)
+            assert [json.loads(text) for text in found.tools] == [
+                {"name": "a", "x": "é"},
+                {"name": "b"},
+            ]
+            assert list(found.resources) == [b'{"uri": "u"}']
+            assert (found.prompts, found.templates) == ([], [])
+            assert "prompts/list" not in methods(standin)
+            with pytest.raises(MooringError):
+                await mine.lists({"prompts": {}}, SECONDS)
+
+    run(story())

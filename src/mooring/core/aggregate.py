@@ -141,8 +141,7 @@ class _Names:
         if len(declared) == 1 or first_wins:
             winner = (declared or offers)[0]
             why = "the manual map says so" if declared else "it comes first"
-            has = f"{winner.backend} has the name {winner.exposed} for its {winner.item.name}"
-            lost = f"{has}: {why}"
+            lost = f"{_holds(winner)}: {why}"
             self._lose([offer for offer in offers if offer is not winner], "Lost", lost)
             return [winner]
         owners = sorted({f"{offer.backend} ({offer.item.name})" for offer in offers})
@@ -152,6 +151,14 @@ class _Names:
     def _lose(self, offers: Iterable[Offer], reason: Reason, message: str) -> None:
         for exposed, backend, item, _ in offers:
             self._hidden.append(Hidden(self._kind, backend, item.name, exposed, reason, message))
+
+
+def _holds(winner: Offer) -> str:
+    """Who has a name, and for what."""
+    exposed, backend, item, _ = winner
+    if exposed == item.name:
+        return f"{backend} has {exposed}"
+    return f"{backend} has the name {exposed} for its {item.name}"
 
 
 def _prefixes(config: Aggregation) -> bool:

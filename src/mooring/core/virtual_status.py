@@ -197,7 +197,7 @@ def _moved(before: VirtualStatus, after: VirtualStatus) -> Iterator[Happening]:
     """Backends whose word changed, and what that makes of the whole."""
     stood = {each.name: each.state for each in before.discovered_backends}
     for each in after.discovered_backends:
-        if stood.get(each.name) != each.state:
+        if stood.get(each.name, "unknown") != each.state:
             why = f": {each.message}" if each.message else ""
             told = f"{each.name} is {each.state}{why}"
             yield Happening(_EVENTS[each.state], told, warning=each.state == "unavailable")
