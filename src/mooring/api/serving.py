@@ -33,6 +33,7 @@ GREETING_SECONDS = 1.0
 CONNECTIONS = 1000
 """At one door; whoever comes then is sent away at once."""
 
+
 @dataclass(frozen=True, slots=True)
 class Lock:
     """What a door has that is not for its owner alone."""
