@@ -100,6 +100,9 @@ def test_the_commands_of_the_readme_work(fleet: Mooring) -> None:
     assert "UTC" in said["moor call time get_current_time timezone=UTC"]
     assert "unchanged" in said["moor apply -f examples/fleet.yaml"]
     assert "deleted" in said["moor delete server notes"]
+    assert re.search(r"desk-picked\s+3/3\s+3\s+Ready", said["moor get vmcp"])
+    assert "vmcp/desk-work has add_note: it is work/add_note" in said["moor why tool add_note"]
+    assert "kept note 1" in said["moor call vmcp/desk work_add_note text=hello"]
 
 
 def test_ctrl_c_leaves_no_process(fleet: Mooring) -> None:
