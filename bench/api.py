@@ -1,6 +1,6 @@
 """What the API costs, with a thousand servers in it.
 
-    python bench/api.py
+    python bench/api.py [--writes N]
 
 The API runs in a process of its own, over a store on disk, and is asked through its socket.
 """
@@ -14,8 +14,8 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
@@ -27,7 +27,10 @@ import uvloop
 from mooring.api.app import make_app
 from mooring.api.serving import serve
 from mooring.clock import SystemClock
+from mooring.core.ports import ObjectStore
+from mooring.stores.memory import MemoryStore
 from mooring.stores.sqlite import open_sqlite
+from mooring.testing.cluster import Nobody
 
 SERVERS = 1000
 WATCHERS = 100
@@ -52,21 +55,47 @@ class Row:
     unit: str
 
     def __str__(self) -> str:
+        bound = f"(≤ {self.limit:.3g})" if self.limit < float("inf") else ""
         verdict = "" if self.value <= self.limit else "  TOO MUCH"
-        return f"{self.what:58} {self.value:8.2f} {self.unit:4} (≤ {self.limit:g}){verdict}"
+        return f"{self.what:72} {self.value:8.2f} {self.unit:4} {bound}{verdict}"
 
 
 def rows(writes: int = WRITES) -> list[Row]:
-    """All figures."""
-    with tempfile.TemporaryDirectory(prefix="mooring-bench-") as home, api(Path(home)) as pid:
-        client = Client(f"{home}/api.sock")
+    """All figures: over a store in memory, and over one on disk, whose writes wait for the disk."""
+    with tempfile.TemporaryDirectory(prefix="mooring-bench-") as home:
+        flush = _p99(flushes(Path(home)))
+        found = [*figures(Path(home), "memory", 0, 0)]
+        return [
+            *found,
+            *figures(Path(home), "disk", flush, writes),
+            Row("for comparison: one flush of this disk, p99", flush, float("inf"), "ms"),
+        ]
+
+
+def figures(home: Path, store: str, flush: float, writes: int) -> Iterator[Row]:
+    """Those of one store; a write into it takes a flush of the disk of so many milliseconds."""
+    with api(home, store) as pid:
+        client = Client(f"{home}/{store}.sock")
         for number in range(SERVERS):
             client.ask("POST", PLURAL, _server(number))
-        return [
-            *listing(client),
-            *watching(client, f"{home}/api.sock", pid),
-            *growth(client, pid, writes),
-        ]
+        if writes:
+            yield from listing(client)
+        yield from watching(client, f"{home}/{store}.sock", pid, flush)
+        if writes:
+            yield from growth(client, pid, writes)
+
+
+def flushes(home: Path) -> list[float]:
+    """How long the disk itself takes to keep a page, in milliseconds."""
+    taken = []
+    with (home / "flushed").open("wb") as file:
+        for _ in range(200):
+            file.write(b"x" * 4096)
+            file.flush()
+            began = time.perf_counter()
+            os.fsync(file.fileno())
+            taken.append((time.perf_counter() - began) * 1000)
+    return taken
 
 
 def listing(client: "Client") -> Iterator[Row]:
@@ -81,7 +110,7 @@ def listing(client: "Client") -> Iterator[Row]:
         yield Row(f"list of {SERVERS} servers ({what}), median", median(taken), 50, "ms")
 
 
-def watching(client: "Client", path: str, pid: int) -> Iterator[Row]:
+def watching(client: "Client", path: str, pid: int, flush: float) -> Iterator[Row]:
     """How soon one hears of a write; what those cost who hear nothing."""
     version = client.ask("GET", f"{PLURAL}?limit=1")["metadata"]["resourceVersion"]
     with ExitStack() as stack:
@@ -93,9 +122,12 @@ def watching(client: "Client", path: str, pid: int) -> Iterator[Row]:
             first.hear()
             taken.append((time.perf_counter() - began) * 1000)
             client.answer()
-        what = f"write until the first of {WATCHERS} watchers hears of it"
+        where = "on disk" if flush else "in memory"
+        what = f"write ({where}) until the first of {WATCHERS} watchers hears of it"
         yield Row(f"{what}, median", median(taken), 20, "ms")
-        yield Row(f"{what}, p99", _p99(taken), 50, "ms")
+        yield Row(f"{what}, p99", _p99(taken), 20 + flush, "ms")
+        if not flush:
+            return
         everyone = []
         for each in watches[1:]:
             each.skip(200)
@@ -229,9 +261,10 @@ def wait(seconds: float) -> None:
 
 
 @contextmanager
-def api(home: Path) -> Iterator[int]:
+def api(home: Path, store: str) -> Iterator[int]:
     """The API in a process of its own; its pid."""
-    process = Popen([sys.executable, __file__, "--serve", str(home)], stdout=PIPE)
+    command = [sys.executable, __file__, "--serve", str(home), "--store", store]
+    process = Popen(command, stdout=PIPE)
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
@@ -241,42 +274,28 @@ def api(home: Path) -> Iterator[int]:
         process.communicate()
 
 
-async def serve_at(home: Path) -> None:
+async def serve_at(home: Path, store: str) -> None:
     """The other process."""
-    async with open_sqlite(home / "objects.db", b"k" * 32, SystemClock()) as store:
-        door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        door.bind(str(home / "api.sock"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
+        door.bind(str(home / f"{store}.sock"))
         door.listen(256)
-        print("ready", flush=True)
-        await serve(make_app(store, _Nobody(), SystemClock()), door)
-
-
-class _Nobody:
-    """No server runs here."""
-
-    async def tools(self, ref: Any) -> list[Any]:
-        return []
-
-    async def call(self, ref: Any, tool: str, arguments: Any) -> dict[str, Any]:
-        return {}
-
-    async def logs(self, ref: Any, instance: str, query: Any) -> AsyncIterator[bytes]:
-        yield b""
-
-    def endpoints(self) -> str:
-        return ""
-
-    def door(self) -> str:
-        return ""
+        async with AsyncExitStack() as stack:
+            objects: ObjectStore = MemoryStore()
+            if store == "disk":
+                opened = open_sqlite(home / "objects.db", b"k" * 32, SystemClock())
+                objects = await stack.enter_async_context(opened)
+            print("ready", flush=True)
+            await serve(make_app(objects, Nobody(), SystemClock()), door)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--store", default="disk", help=argparse.SUPPRESS)
     parser.add_argument("--writes", type=int, default=WRITES)
     given = parser.parse_args()
     if given.serve is not None:
-        uvloop.run(serve_at(given.serve))
+        uvloop.run(serve_at(given.serve, given.store))
         return 0
     found = rows(given.writes)
     print(*found, sep="\n")

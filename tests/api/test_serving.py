@@ -381,3 +381,26 @@ def test_whoever_speaks_no_tls_gets_nothing_and_disturbs_nobody(tmp_path: Path, 
                     await each.wait_closed()
 
     run(story())
+
+
+def test_an_idle_connection_is_closed_when_its_time_is_over_and_not_before(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "KEEPALIVE_SECONDS", 1)
+
+    async def story() -> None:
+        slow, path = Slow(), tmp_path / "a.sock"
+        slow.release.set()
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(serve(slow.app, await open_door(path)))
+            reader, writer = await ask(path)
+            await reader.readuntil(b"at last")
+            began = time.monotonic()
+            async with asyncio.timeout(3):
+                assert await reader.read() == b""
+            assert time.monotonic() - began >= 0.9
+            writer.close()
+            await writer.wait_closed()
+            task.cancel()
+
+    run(story())

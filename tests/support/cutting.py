@@ -4,7 +4,6 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
 
 
 class Cutting:
@@ -15,38 +14,48 @@ class Cutting:
         self._port = port
         self._chance = chance
         self._span = fewest, most
-        self._open: set[asyncio.Task[Any]] = set()
+        self._passing: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
-    async def pass_on(self, down: asyncio.StreamReader, out: asyncio.StreamWriter) -> None:
-        """One connection, to its end."""
-        mine = asyncio.current_task()
-        assert mine is not None
-        self._open.add(mine)
+    def take(self, down: asyncio.StreamReader, out: asyncio.StreamWriter) -> None:
+        """One connection. It is noted at once, so that none is left behind at the end."""
+        task = asyncio.ensure_future(self._pass_on(down, out))
+        self._passing[task] = out
+        task.add_done_callback(lambda _: self._left(task))
+
+    def _left(self, task: asyncio.Task[None]) -> None:
+        self._passing.pop(task).transport.abort()  # nothing is lost if it was closed before
+        if not task.cancelled():
+            task.exception()
+
+    async def _pass_on(self, down: asyncio.StreamReader, out: asyncio.StreamWriter) -> None:
         up, to_server = await asyncio.open_connection("127.0.0.1", self._port)
         asking = asyncio.ensure_future(_copy(down, to_server))
         try:
             await self._answer(up, out)
-        finally:
-            asking.cancel()
-            await asyncio.wait([asking])
             if self._chance.random() < 0.5:
                 out.transport.abort()
-            for writer in (out, to_server):
-                writer.close()
-                with suppress(OSError):
-                    await writer.wait_closed()
-            self._open.discard(mine)
+            out.close()
+            with suppress(OSError):
+                await out.wait_closed()
+        finally:
+            to_server.transport.abort()
+            asking.cancel()
+            await asyncio.wait([asking])
 
     async def end(self) -> None:
-        """Ends what is still open."""
-        for task in self._open:
+        """Ends what is still open, and returns when it is closed."""
+        passing = dict(self._passing)
+        for task in passing:
             task.cancel()
-        if self._open:
-            await asyncio.wait(self._open)
+        if passing:
+            await asyncio.wait(passing)
+        for out in passing.values():
+            with suppress(OSError):
+                await out.wait_closed()
 
     async def _answer(self, up: asyncio.StreamReader, out: asyncio.StreamWriter) -> None:
         left = self._chance.randint(*self._span)
-        with suppress(OSError, asyncio.CancelledError):
+        with suppress(OSError):
             while left > 0 and (piece := await up.read(min(left, 4096))):
                 left -= len(piece)
                 out.write(piece)
@@ -68,7 +77,7 @@ async def cutting(
 ) -> AsyncIterator[tuple[int, Cutting]]:
     """The port to use instead of another one, and who cuts there."""
     found = Cutting(port, chance, fewest, most)
-    server = await asyncio.start_server(found.pass_on, "127.0.0.1", 0)
+    server = await asyncio.start_server(found.take, "127.0.0.1", 0)
     async with server:
         try:
             yield server.sockets[0].getsockname()[1], found

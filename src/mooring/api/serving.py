@@ -30,6 +30,9 @@ RETRY_SECONDS = 0.5
 GREETING_SECONDS = 1.0
 """How long it may take until a connection that was taken is ours."""
 
+KEEPALIVE_SECONDS = 75
+"""Between two requests. Clients that keep connections for 5 s would often write into one that is
+just being closed, were it no longer than that."""
 CONNECTIONS = 1000
 """At one door; whoever comes then is sent away at once."""
 
@@ -55,7 +58,14 @@ async def serve(
     cut. The socket is closed; its path is not removed.
     """
     entrance = app if lock is None else Guard(app, lock.token)
-    config = Config(entrance, log_config=None, access_log=False, ws="none", lifespan="off")
+    config = Config(
+        entrance,
+        log_config=None,
+        access_log=False,
+        ws="none",
+        lifespan="off",
+        timeout_keep_alive=KEEPALIVE_SECONDS,
+    )
     config.load()
     state = ServerState()
     async with asyncio.TaskGroup() as tasks:

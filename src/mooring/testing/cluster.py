@@ -34,7 +34,7 @@ class Cluster:
 
     def __init__(self, store: ClusterStore | None = None, clock: Clock | None = None) -> None:
         self.store = store or ClusterStore(clock)
-        self.app: Starlette = make_app(self.store, _Nobody(), clock or SystemClock())
+        self.app: Starlette = make_app(self.store, Nobody(), clock or SystemClock())
         looking = Looking(clock or SystemClock(), self.app.state.ending)
         clock = clock or SystemClock()
         doors = [PlainDoors(kind, self.store, looking, clock) for kind in PLAIN]
@@ -63,7 +63,7 @@ async def running(cluster: Cluster) -> AsyncIterator[str]:
             await asyncio.wait([serving])
 
 
-class _Nobody:
+class Nobody:
     """Satisfies `mooring.api.reach.Reach` where no server runs."""
 
     async def tools(self, ref: Ref) -> list[Mapping[str, Any]]:
