@@ -69,6 +69,7 @@ FAMILIES: Mapping[str, Mapping[str, tuple[int, str]]] = MappingProxyType(
             "RecoveryFailed": (503, "A session's instance is gone, and none could take it over."),
             "SessionLimit": (429, "The caller has as many sessions open as it may."),
             "SessionStoreUnavailable": (503, "Records of sessions cannot be read or written now."),
+            "NotRoutableHere": (503, "The instance is there, and out of this gateway's reach."),
             "StoreUnavailable": (503, "What is stored could not be read or written."),
             "TooManyConnections": (503, "As many connections are open as are allowed."),
             "TooManyChildren": (503, "Every process that a server may have is in use."),

@@ -142,3 +142,16 @@ def test_the_same_again_is_the_same() -> None:
     again = TIME.model_copy(update={"status": first})
     outcome = Outcome(first.instances, 2, TARGET, None, "http://127.0.0.1:8470")
     assert summarize(again, outcome, START + timedelta(hours=1)) == first
+
+
+def test_a_store_of_records_that_is_away_is_a_condition_from_then_on() -> None:
+    def settled(of: MCPServer, trouble: str) -> ServerStatus:
+        outcome = Outcome((), 0, TARGET, None, "", store_trouble=trouble)
+        return summarize(of, outcome, START)
+
+    assert not any(c.type == "SessionStoreAvailable" for c in settled(TIME, "").conditions)
+    away = settled(TIME, "gateway 1: away")
+    told = condition(away, "SessionStoreAvailable")
+    assert told == ("False", "SessionStoreUnavailable", "gateway 1: away")
+    back = settled(TIME.model_copy(update={"status": away}), "")
+    assert condition(back, "SessionStoreAvailable") == ("True", "SessionStoreReachable", "")

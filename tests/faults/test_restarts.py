@@ -38,11 +38,6 @@ spec:
 """
 
 
-@pytest.fixture(params=[HTTP, STDIO])
-def kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 def started(mooring: Mooring, kind: str) -> Path:
     path = mooring.home / "ledger"
     mooring.start("serve")
@@ -64,6 +59,7 @@ def sums_agree(crowd: Crowd, ledger: Ledger) -> bool:
     return all(member.sum <= ran[member.name] for member in crowd.members)
 
 
+@pytest.mark.parametrize("kind", [HTTP, STDIO])
 def test_a_restart_loses_no_session_no_connection_and_no_call(mooring: Mooring, kind: str) -> None:
     path = started(mooring, kind)
     with Crowd([mooring.url("ledger")], SESSIONS) as crowd:
@@ -79,6 +75,7 @@ def test_a_restart_loses_no_session_no_connection_and_no_call(mooring: Mooring, 
     assert {m.name: m.sum for m in crowd.members}.items() <= ledger.count("call").items()
 
 
+@pytest.mark.parametrize("kind", [HTTP, pytest.param(STDIO, marks=pytest.mark.soak)])
 def test_after_kill_only_calls_under_way_are_lost(mooring: Mooring, kind: str) -> None:
     path = started(mooring, kind)
     with Crowd([mooring.url("ledger")], SESSIONS) as crowd:

@@ -13,11 +13,13 @@ from mooring.core.address import Address
 from mooring.core.identity import ANONYMOUS
 from mooring.core.load import Load
 from mooring.core.reporting import EVERY_SECONDS
-from mooring.gateway.reporting import LOOK_SECONDS, PAUSE, Reporter
+from mooring.gateway.reporting import LOOK_SECONDS, PAUSE, Post, Reporter
 from mooring.kinds.ref import Ref
 from mooring.sessions.open_sessions import Session
 from mooring.sessions.seal import Sealer
 from mooring.sessions.shared_sessions import SharedSessions
+from mooring.sessions.tally import Tally
+from mooring.stores.served import nobody
 from mooring.testing.clock import FakeClock
 from mooring.transports.http_upstream import Pool
 
@@ -40,7 +42,9 @@ class Teller:
 
         self.sessions.exchanged = exchanged  # type: ignore[method-assign]
         address = Address("", 0, "/", socket=str(path))
-        self.reporter = Reporter(pool, address, self.sessions, self.clock)
+        post = Post(pool, address, name, nobody)
+        self.tally = Tally()
+        self.reporter = Reporter(post.bring, self.sessions, self.tally, self.clock)
 
     def open(self) -> Session:
         return self.sessions.open(NOTES, "u1", b"theirs", "2025-11-25", ANONYMOUS)

@@ -4,6 +4,7 @@ from dataclasses import fields
 
 import pytest
 
+from mooring.cli.gateway import gateway
 from mooring.cli.up import serve
 from mooring.errors import Invalid
 from mooring.programs.settings import Settings, load, reference
@@ -103,5 +104,5 @@ def test_every_option_of_the_reference_is_one() -> None:
     rows = [
         line.split("|")[1].strip(" `") for line in reference().splitlines() if "MOORING" in line
     ]
-    known = {option for each in serve.params for option in each.opts}
+    known = {option for each in (*serve.params, *gateway.params) for option in each.opts}
     assert {row for row in rows if row} - known == set()

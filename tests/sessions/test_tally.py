@@ -28,9 +28,9 @@ def test_recoveries_are_told_until_they_were_heard_and_counted_for_ever() -> Non
 
 def test_ejections_and_the_state_of_the_store_are_told_as_they_are() -> None:
     tally = Tally()
-    tally.ejections = lambda: {"u2": 29.6, "u1": 3.2}
+    tally.ejections = lambda: {"u2": 30.2, "u1": 60}
     tally.store = "redis does not answer"
     told = tally.add_to(Report(loads={"u1": (1, 0)}))
     assert told == Report(
-        loads={"u1": (1, 0)}, ejections={"u1": 3, "u2": 30}, store="redis does not answer"
+        loads={"u1": (1, 0)}, ejections={"u1": 60, "u2": 30}, store="redis does not answer"
     )

@@ -59,6 +59,21 @@ class Client:
         assert self.post({"method": "notifications/initialized"})[0] == 202
         return self
 
+    def delete(self) -> int:
+        """Ends the session; returns the status."""
+        connection = http.client.HTTPConnection(self._authority, timeout=self._seconds)
+        try:
+            connection.request("DELETE", self._path, headers={"mcp-session-id": self.session})
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    def try_call(self, tool: str, **arguments: Any) -> bool:
+        """Whether a tool answers with a result."""
+        params = {"name": tool, "arguments": arguments}
+        status, answer = self.post({"id": "try", "method": "tools/call", "params": params})
+        return status == 200 and "result" in answer
+
     def call(self, tool: str, **arguments: Any) -> str:
         """The text that a tool answers."""
         content = self.ask("tools/call", {"name": tool, "arguments": arguments})["content"]

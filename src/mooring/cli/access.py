@@ -60,6 +60,23 @@ def rotate(invocation: Invocation) -> None:
     print(_token(invocation).rotate(), flush=True)
 
 
+@token.command()
+@everywhere
+@pass_invocation
+def authority(invocation: Invocation) -> None:
+    """Print the certificate that the API's certificate is signed with.
+
+    \b
+    Example:
+      moor token authority > mooring-ca.pem
+    """
+    from mooring.clock import SystemClock
+    from mooring.programs import door, places
+
+    places.prepare(invocation.places)
+    print(door.authority_of(invocation.places, SystemClock()), end="", flush=True)
+
+
 def _token(invocation: Invocation) -> "TokenFile":
     """The token of a data directory, which is made where there is none yet."""
     from mooring.programs import door, places

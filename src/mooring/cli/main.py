@@ -18,6 +18,7 @@ COMMANDS = {
     "up": "mooring.cli.up:up",
     "serve": "mooring.cli.up:serve",
     "down": "mooring.cli.up:down",
+    "gateway": "mooring.cli.gateway:gateway",
     "get": "mooring.cli.get:get",
     "describe": "mooring.cli.describe:describe",
     "logs": "mooring.cli.logs:logs",

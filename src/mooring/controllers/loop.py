@@ -15,6 +15,7 @@ from mooring import telemetry
 from mooring.clock import Clock
 from mooring.controllers.catalogs import Catalogs
 from mooring.controllers.follow import Listener, follow
+from mooring.controllers.gateways import GatewayNews
 from mooring.controllers.groups import GroupReconciler
 from mooring.controllers.prober import Prober
 from mooring.controllers.queue import Queue
@@ -101,6 +102,10 @@ class Controllers:
             tasks.create_task(self._follow_virtuals(queue), name="virtual servers")
             tasks.create_task(self._follow_instances(queue), name="instances")
             tasks.create_task(self._resync(queue), name="resync")
+            news = GatewayNews(
+                self._around.reports, lambda: self._servers, self._recorder, self._clock, queue.add
+            )
+            tasks.create_task(news.run(), name="gateways")
             tasks.create_task(worker.run(), name="worker")
 
     def _seen(self, ref: Ref) -> None:

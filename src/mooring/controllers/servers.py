@@ -19,6 +19,7 @@ from mooring.core.events import Happening
 from mooring.core.load import Loads
 from mooring.core.ports import ObjectStore, Runtime, SecretStore
 from mooring.core.reconcile import decide
+from mooring.core.reporting import Reports
 from mooring.core.revisions import as_it_was
 from mooring.core.workload import Workload, prepare
 from mooring.core.world import World
@@ -50,6 +51,10 @@ class Surroundings:
     """Stores of secrets beside Secret objects, by name."""
     pepper: bytes = field(default=b"", repr=False)
     """Keeps guesses from being tried on checksums that a value went into."""
+    reports: Reports = field(default_factory=Reports)
+    """Of gateways."""
+    heard_since: datetime | None = None
+    """When gateways began to be listened to."""
 
 
 class ServerReconciler:
@@ -104,6 +109,8 @@ class ServerReconciler:
             target=target,
             beliefs=self._prober.look(server, observed),
             loads=self._around.loads(),
+            heard_since=self._around.heard_since,
+            store_trouble=self._around.reports.store_trouble(self._clock.monotonic()),
             earlier=await self._earlier(server, target.checksum),
             base=self._around.base,
         )

@@ -6,9 +6,11 @@ sessions have, at the latest after the server's drainSeconds.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from mooring.core.events import Happening
 from mooring.core.load import Load
+from mooring.core.reporting import SILENT_SECONDS
 from mooring.core.rows import enter
 from mooring.core.workload import Observed
 from mooring.kinds.server import InstanceStatus
@@ -17,6 +19,15 @@ SETTLE = timedelta(seconds=1)
 """Gateways have heard by then that an instance takes no new session."""
 LOOK = timedelta(seconds=1)
 """How often open sessions of a leaving instance are counted."""
+
+
+class Known(NamedTuple):
+    """How busy gateways find an instance."""
+
+    load: Load | None
+    """What they told; None: nothing."""
+    since: datetime | None = None
+    """When they began to be listened to: none is asked, and each tells in its own time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +53,7 @@ def ask_to_leave(row: InstanceStatus, seen: Observed | None, why: str, now: date
 
 
 def leave(
-    row: InstanceStatus, seen: Observed | None, load: Load | None, drain: int, now: datetime
+    row: InstanceStatus, seen: Observed | None, known: Known, drain: int, now: datetime
 ) -> Departure:
     """Every later step; `drain` is the longest wait, in seconds."""
     if seen is None:
@@ -51,7 +62,11 @@ def leave(
         return Departure(row)
     since = row.since or now
     deadline = since + timedelta(seconds=drain)
-    settled = min(since + SETTLE, deadline)
+    settled = since + SETTLE
+    if known.since is not None and since < known.since:
+        settled = known.since + timedelta(seconds=SILENT_SECONDS)
+    settled = min(settled, deadline)
+    load = known.load
     if seen.state != "running" or not row.address or now >= deadline:
         return Departure(row, stop=True)
     if now < settled:

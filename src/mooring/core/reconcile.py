@@ -14,7 +14,7 @@ from mooring.core.actions import Action, Start, Stop
 from mooring.core.environment import Complaint
 from mooring.core.events import Happening
 from mooring.core.health import standing
-from mooring.core.leaving import Departure, ask_to_leave, leave
+from mooring.core.leaving import Departure, Known, ask_to_leave, leave
 from mooring.core.noticing import Moment, failed, notice
 from mooring.core.progress import Change, Course, advance, claim
 from mooring.core.revisions import noted, settled
@@ -131,8 +131,8 @@ class _Step:
         drain = self.server.spec.drain_seconds
         for row in [row for row in self.rows.values() if row.state == "Draining"]:
             seen = self.seen.get(row.name)
-            load = self.world.loads.get(row.uid)
-            self._departed(row, leave(row, seen, load, drain, self.now))
+            known = Known(self.world.loads.get(row.uid), self.world.heard_since)
+            self._departed(row, leave(row, seen, known, drain, self.now))
 
     def balance(self) -> None:
         """Lets instances go, and makes room for those that come."""
@@ -201,6 +201,7 @@ class _Step:
             wanted=self.wanted,
             target=target,
             resolved=resolved,
+            store_trouble=self.world.store_trouble,
             base=self.world.base,
             change=Change(found.rollout, revisions, claim(found.rollout, staying, course)),
         )

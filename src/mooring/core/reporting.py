@@ -23,6 +23,8 @@ EVERY_SECONDS = 5.0
 """A gateway reports at least so often."""
 SILENT_SECONDS = 15.0
 """A gateway that was not heard for so long is gone."""
+RECOVERIES = 10_000
+"""Tales of recoveries that are kept until somebody takes them."""
 REPORTS = f"{VIEW_PATH}/gateways/{{gateway}}/report"
 """Where a gateway posts its reports."""
 
@@ -98,6 +100,7 @@ class Reports:
         self._heard: dict[str, _Heard] = {}
         self._news: deque[_News] = deque()
         self._number = 0
+        self._recoveries: deque[Recovery] = deque(maxlen=RECOVERIES)
 
     def hear(self, gateway: str, report: Report, now: float) -> Report:
         """Takes a report, and answers with what the others told.
@@ -112,6 +115,7 @@ class Reports:
         if report.used or report.ended:
             self._number += 1
             self._news.append(_News(self._number, report))
+        self._recoveries += report.recoveries
         self._heard[gateway] = _Heard(now, self._number, understood(report), report)
         self._forget_old_news()
         others = total(heard.loads for name, heard in self._heard.items() if name != gateway)
@@ -125,6 +129,17 @@ class Reports:
         """What every gateway that is there told last, by name."""
         self._part_with_the_silent(now)
         return {name: heard.report for name, heard in sorted(self._heard.items())}
+
+    def take_recoveries(self) -> tuple[Recovery, ...]:
+        """All that were told since this was asked last."""
+        taken = tuple(self._recoveries)
+        self._recoveries.clear()
+        return taken
+
+    def store_trouble(self, now: float) -> str:
+        """Why gateways cannot use the store of session records; empty: they can."""
+        told = [(name, report.store) for name, report in self.latest(now).items() if report.store]
+        return f"gateway {told[0][0]}: {told[0][1]}" if told else ""
 
     def forget(self, gateway: str) -> None:
         """It is known to be gone."""

@@ -82,6 +82,9 @@ def _to_owner(entry: Entry, ask: Pinned) -> Forward | Reject:
     if (ask.identity, ask.server) != (ask.caller, entry.ref):
         return Reject(404, "SessionLost", f"{entry.ref} knows no such session; initialize again")
     owner = entry.upstreams.get(ask.uid)
+    if owner is None and ask.uid in entry.elsewhere:
+        message = f"the instance of {entry.ref} that holds this session is on another machine"
+        return Reject(503, "NotRoutableHere", f"{message} and cannot be reached from this gateway")
     if owner is None:
         message = f"the instance of {entry.ref} that held this session is gone; initialize again"
         return Reject(404, "SessionLost", message)
@@ -89,5 +92,8 @@ def _to_owner(entry: Entry, ask: Pinned) -> Forward | Reject:
 
 
 def _nowhere(entry: Entry) -> Reject:
-    message = f'no instance of server "{entry.ref.name}" is ready: {entry.sentence}'
-    return Reject(503, "NoReadyInstance", message)
+    reason, what = "NoReadyInstance", "is ready"
+    if entry.elsewhere and not entry.upstreams:
+        reason, what = "NotRoutableHere", "can be reached from this gateway"
+    message = f'no instance of server "{entry.ref.name}" {what}: {entry.sentence}'
+    return Reject(503, reason, message)

@@ -1,6 +1,6 @@
 """A server's status, made of its rows: phase, conditions, counts and the sentence."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +12,7 @@ from mooring.core.rollout import outdated
 from mooring.core.sentence import count, sentence
 from mooring.core.table import paths_of
 from mooring.core.workload import Workload, restarted
+from mooring.kinds.base import Condition
 from mooring.kinds.server import (
     InstanceStatus,
     MCPServer,
@@ -27,6 +28,7 @@ _PROGRESS: tuple[tuple[State, Phase], ...] = (
     ("Restarting", "Starting"),
     ("Pending", "Pending"),
 )
+STORE = "SessionStoreAvailable"
 _FAILING: frozenset[State] = frozenset({"ERROR", "CrashLoopBackOff", "Restarting"})
 
 
@@ -41,6 +43,8 @@ class Outcome:
     base: str
     change: Change | None = None
     """How the present workload takes the place of the one before."""
+    store_trouble: str = ""
+    """Why gateways cannot use the store of session records; empty: they can."""
 
 
 def summarize(server: MCPServer, outcome: Outcome, now: datetime) -> ServerStatus:
@@ -64,6 +68,7 @@ def summarize(server: MCPServer, outcome: Outcome, now: datetime) -> ServerStatu
     currency = _currency(staying, outcome.target.checksum)
     claims = [_readiness(status, outcome, said), currency]
     claims += [outcome.change.claim] if outcome.change else []
+    claims += _records(server.status.conditions, outcome.store_trouble)
     generation = server.metadata.generation
     conditions = settle(server.status.conditions, claims, now, generation)
     return status.model_copy(update={"message": said, "conditions": conditions})
@@ -97,6 +102,14 @@ def _readiness(status: ServerStatus, outcome: Outcome, said: str) -> Claim:
     else:
         reason = "NoInstancesReady"
     return Claim("Ready", holds, reason, said)
+
+
+def _records(before: Iterable[Condition], trouble: str) -> list[Claim]:
+    """Whether sessions could be recovered; said from the first time on that they could not."""
+    if trouble:
+        return [Claim(STORE, False, "SessionStoreUnavailable", trouble)]
+    known = any(condition.type == STORE for condition in before)
+    return [Claim(STORE, True, "SessionStoreReachable")] if known else []
 
 
 def _currency(rows: Sequence[InstanceStatus], checksum: str) -> Claim:

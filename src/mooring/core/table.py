@@ -51,6 +51,8 @@ class Entry:
     """What its declaration limits it to."""
     ours: bool = True
     """We run it; else it is somebody else's, behind one URL."""
+    elsewhere: frozenset[str] = frozenset()
+    """Uids of instances that there are, and that cannot be reached from here."""
     stateful: bool = True
     """It may remember something of a session."""
     forward: tuple[bytes, ...] = ()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 from mooring.core.environment import Complaint
@@ -46,3 +47,7 @@ class World:
     """Where the gateway listens: `http://127.0.0.1:8470`."""
     earlier: Mapping[str, Workload] = field(default_factory=dict)
     """By checksum: workloads that instances still serve with, made once more."""
+    heard_since: datetime | None = None
+    """When gateways began to be listened to: a little later all of them have told their loads."""
+    store_trouble: str = ""
+    """Why gateways cannot use the store of session records; empty: they can."""

@@ -77,7 +77,10 @@ class Trip:
     @property
     def has_owner(self) -> bool:
         """Whether the instance that holds the session is there, as far as we know."""
-        return self.session is not None and self.session.sealed.uid in self.entry.upstreams
+        if self.session is None:
+            return False
+        uid = self.session.sealed.uid
+        return uid in self.entry.upstreams or uid in self.entry.elsewhere
 
     @property
     def is_ours(self) -> bool:

@@ -6,11 +6,10 @@ itself, or starts several processes (`programs/workers`), each of which has one 
 
 import asyncio
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 from mooring import telemetry
-from mooring.core.load import Loads
 from mooring.gateway.call import refusal
 from mooring.gateway.gateway import Gateway
 from mooring.transports.http_server import HttpServer
@@ -40,10 +39,6 @@ class Ending:
 class Answering(Protocol):
     """Answers on the MCP port. `run` is started first, and goes on until it is cancelled."""
 
-    def loads(self) -> Loads:
-        """How busy each instance is."""
-        ...
-
     async def run(self) -> None:
         """What goes on in the background."""
         ...
@@ -60,14 +55,14 @@ class Answering(Protocol):
 class Within:
     """A gateway in this process; `turns`: there are others that accept on the same socket.
 
-    `beside` goes on for as long as the gateway does.
+    `beside`: what goes on for as long as the gateway does, from its first table on.
     """
 
     def __init__(
         self,
         gateway: Gateway,
         listener: socket.socket,
-        beside: Callable[[], Coroutine[Any, Any, None]],
+        beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
         turns: Turns | None = None,
     ) -> None:
         self._gateway = gateway
@@ -76,15 +71,13 @@ class Within:
         self._turns = turns
         self._server = HttpServer(gateway.handle, refusal=refusal)
 
-    def loads(self) -> Loads:
-        """Of this process."""
-        return self._gateway.loads()
-
     async def run(self) -> None:
         """Keeps the table true."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._gateway.run())
-            tasks.create_task(self._beside())
+            await self._gateway.loaded.wait()
+            for each in self._beside:
+                tasks.create_task(each())
 
     async def open(self) -> None:
         """Listens as soon as there is a table."""

@@ -30,11 +30,13 @@ from mooring.controllers.servers import Surroundings
 from mooring.controllers.spent import Spent
 from mooring.core.authorities import authorities
 from mooring.core.keeping import LISTENER, KeeperState, ListenerSpec
+from mooring.core.load import Loads
 from mooring.core.ports import ObjectStore
-from mooring.core.reporting import Reports
+from mooring.core.reporting import Report, Reports
 from mooring.core.session_record import SessionStore
 from mooring.errors import MooringError
 from mooring.gateway.gateway import Gateway
+from mooring.gateway.reporting import Reporter
 from mooring.programs.answering import Answering, Ending, Within, either, listed
 from mooring.programs.door import Door, opened
 from mooring.programs.ending import end_keeper
@@ -56,10 +58,13 @@ from mooring.runtimes.remote import RemoteRuntime
 from mooring.runtimes.storeroom import Storeroom
 from mooring.sessions.key_file import KeyFile
 from mooring.sessions.keys import load_or_make
-from mooring.sessions.open_sessions import OpenSessions
 from mooring.sessions.seal import Sealer
+from mooring.sessions.shared_sessions import SharedSessions
 from mooring.stores.sqlite import open_sqlite
 from mooring.transports.http_upstream import Pool
+
+WITHIN = "daemon"
+"""What the gateway within the daemon is called in reports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +201,8 @@ class _Daemon:
         self._clock = clock
         self._base = front.base
         self._door = front.door
-        self._reports = Reports() if settings.worker_count > 1 else None
+        self._reports = Reports()
+        self._heard_since = clock.now()
         door = front.door.url if front.door else ""
         self._prober = Prober(partial(connect, pool), clock, random.random)
         questions = Questions(pool, self._prober, LogReader(places.logs, clock), front.base, door)
@@ -209,18 +215,27 @@ class _Daemon:
         hosts, origins = self._settings.allowed_hosts, self._settings.allowed_origins
         keys = KeyFile(parts.key)
         sealer = Sealer(*keys.keys())
-        if self._reports is None:
+        count = self._settings.worker_count
+        if count == 1:
             port = int(self._base.rpartition(":")[2])
             ours = authorities(port, listed(hosts), listed(origins))
-            sessions = OpenSessions(sealer, self._clock, parts.terms)
+            sessions = SharedSessions(sealer, self._clock, "", parts.terms)
             gateway = Gateway(self._store, self._pool, self._clock, ours, sessions, records)
-            return Within(gateway, listener, partial(keys.follow, sealer.ring, self._clock))
+            reporter = Reporter(self._hear, sessions, gateway.tally, self._clock)
+            beside = (partial(keys.follow, sealer.ring, self._clock), reporter.run)
+            return Within(gateway, listener, beside)
         arguments = [
-            *("--api", str(self._places.api_socket), *parts.arguments()),
+            *("--api", f"unix://{self._places.api_socket}", *parts.arguments()),
             *("--allowed-hosts", hosts, "--allowed-origins", origins, "--log", log),
         ]
-        count = self._settings.worker_count
         return Workers(count, listener, arguments, self._reports, self._clock)
+
+    async def _hear(self, report: Report) -> Report:
+        """Takes what the gateway within tells."""
+        return self._reports.hear(WITHIN, report, self._clock.monotonic())
+
+    def _loads(self) -> Loads:
+        return self._reports.loads(self._clock.monotonic())
 
     async def live(
         self,
@@ -248,8 +263,8 @@ class _Daemon:
         own = dict(os.environ)
         secrets = outer_secrets(self._settings, self._places, os.environ)
         around = Surroundings(
-            self._base, answering.loads, random.random, own, runtime.sources,
-            secrets.stores, secrets.pepper,
+            self._base, self._loads, random.random, own, runtime.sources,
+            secrets.stores, secrets.pepper, self._reports, self._heard_since,
         )  # fmt: skip
         room = Storeroom(self._places.packages, self._places.logs, installs.place, self._clock)
         spent = Spent(self._store, room, self._clock)

@@ -31,6 +31,11 @@ def token_of(places: Places) -> TokenFile:
     return TokenFile(places.keys / "api.token")
 
 
+def authority_of(places: Places, clock: Clock) -> str:
+    """The certificate, PEM, that the door's certificate is signed with."""
+    return Certificates(places.keys, clock).authority().decode()
+
+
 def kubeconfig(url: str, places: Places, namespace: str, clock: Clock) -> str:
     """What kubectl needs to come in, with certificate and token inside."""
     authority = Certificates(places.keys, clock).authority()

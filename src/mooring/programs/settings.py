@@ -125,6 +125,28 @@ class Settings:
         "20000",
         option=False,
     )
+    api: str = _setting(
+        "MOORING_API",
+        "`moor gateway` only: where the daemon's API is, `unix:///PATH` on its own machine, "
+        "`https://HOST:PORT` from elsewhere. Default: the socket of the data directory.",
+        "",
+    )
+    api_token_file: str = _setting(
+        "MOORING_API_TOKEN_FILE",
+        "`moor gateway` only: file of the token of that API, as `moor token` prints it.",
+        "",
+    )
+    api_ca_file: str = _setting(
+        "MOORING_API_CA_FILE",
+        "`moor gateway` only: file of the authority that signed the API's certificate, as "
+        "`moor token authority` prints it. Default: the authorities that the system trusts.",
+        "",
+    )
+    gateway_name: str = _setting(
+        "MOORING_GATEWAY_NAME",
+        "`moor gateway` only: its name among all gateways. Default: host and port.",
+        "",
+    )
 
     @property
     def worker_count(self) -> int:

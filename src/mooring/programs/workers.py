@@ -19,7 +19,6 @@ from collections.abc import Callable, Sequence
 from mooring import telemetry
 from mooring.clock import Clock
 from mooring.core.backoff import restart
-from mooring.core.load import Loads
 from mooring.core.reporting import Reports
 from mooring.errors import Unavailable
 from mooring.programs.answering import DRAIN_SECONDS, either
@@ -60,10 +59,6 @@ class Workers:
         for number in range(count):
             self._shares.gone(number)
         self._ending = False
-
-    def loads(self) -> Loads:
-        """Of all processes together."""
-        return self._reports.loads(self._clock.monotonic())
 
     async def run(self) -> None:
         """Starts the processes, and replaces those that end."""

@@ -303,10 +303,17 @@ class Recovery:
         entry = self._entries(record.server)
         return None if entry is None else entry.upstreams.get(record.uid)
 
+    def _is_elsewhere(self, record: SessionRecord) -> bool:
+        """Whether the owner is there, where only other gateways reach it."""
+        entry = self._entries(record.server)
+        return entry is not None and record.uid in entry.elsewhere
+
     async def _appears(self, record: SessionRecord) -> bool:
         """Whether the owner is there; another gateway may know it a moment sooner than we."""
         deadline = self._clock.monotonic() + APPEARING
         while self._upstream(record) is None:
+            if self._is_elsewhere(record):
+                return True
             if self._clock.monotonic() >= deadline:
                 return False
             await self._clock.sleep(LOOK_AGAIN)

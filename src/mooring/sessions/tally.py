@@ -1,7 +1,7 @@
 """What a gateway has to tell besides its sessions: recoveries, ejections, the state of its store.
 
-Whoever recovers, ejects, or asks the store says so here; the gateway's reports and metrics take
-it from here.
+Whoever recovers, ejects, or asks the store says so here, and the gateway's reports take it from
+here.
 """
 
 from collections import Counter

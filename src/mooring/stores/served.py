@@ -9,7 +9,7 @@ is" in that dialect: a watch from there tells what exists as added.
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 from urllib.parse import urlencode
@@ -33,13 +33,18 @@ LINE = 16 * 1024 * 1024
 """Bytes of one event of a watch."""
 
 
-class ServedObjects:
-    """Satisfies `mooring.core.ports.ObjectReader`; `headers` say who asks."""
+def nobody() -> Headers:
+    """No need to say who asks: on a Unix socket the kernel does."""
+    return ()
 
-    def __init__(self, pool: Pool, address: Address, headers: Headers = ()) -> None:
+
+class ServedObjects:
+    """Satisfies `mooring.core.ports.ObjectReader`; `who` gives headers that say who asks."""
+
+    def __init__(self, pool: Pool, address: Address, who: Callable[[], Headers] = nobody) -> None:
         self._pool = pool
         self._address = address
-        self._headers = ((b"accept", b"application/json"), *headers)
+        self._who = who
 
     async def list(self, kind: str, namespace: str | None = None) -> Listing:
         """All objects of a kind; raises Unavailable."""
@@ -78,9 +83,8 @@ class ServedObjects:
                 raise Unavailable("UpstreamReset", "a watch ended before it told anything")
 
     async def _ask(self, path: str) -> Reply:
-        return await self._pool.send(
-            self._address, "GET", self._headers, path=path, seconds=SECONDS
-        )
+        headers = ((b"accept", b"application/json"), *self._who())
+        return await self._pool.send(self._address, "GET", headers, path=path, seconds=SECONDS)
 
 
 def _path(kind: str, namespace: str | None) -> str:

@@ -1,0 +1,208 @@
+"""Gateways of their own: what is lost with one, and what they know of each other."""
+
+import http.client
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.crowd import Crowd, Ledger
+from support.installation import BIN, ROOT, Mooring, free_port, wait_until
+from support.talking import Client
+
+pytestmark = pytest.mark.process
+
+Opened = Callable[..., "Gateway"]
+SERVERS = Path(__file__).resolve().parents[1] / "servers"
+
+
+class Gateway:
+    """One of its own, for an installation."""
+
+    def __init__(self, mooring: Mooring, name: str, *arguments: str, **environ: str) -> None:
+        self.name = name
+        self.port = free_port()
+        self.log = mooring.home / f"{name}.log"
+        self._argv = [str(BIN / "moor"), "gateway", f"--listen=127.0.0.1:{self.port}"]
+        self._argv += [f"--gateway-name={name}", *arguments]
+        self._environ = {**mooring.environment, **environ}
+        self.start()
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self._argv, cwd=ROOT, env=self._environ,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+        wait_until(f"gateway {self.name}:\n{self.log.read_text()}", self._serves, 20)
+
+    def _serves(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()
+        return f"serves http://127.0.0.1:{self.port}" in self.log.read_text()
+
+    def url(self, server: str = "ledger") -> str:
+        return f"http://127.0.0.1:{self.port}/servers/{server}/mcp"
+
+    def page(self, path: str) -> tuple[int, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(30)
+
+
+@pytest.fixture
+def mooring(tmp_path: Path) -> Iterator[Mooring]:
+    installation = Mooring(tmp_path)
+    yield installation
+    installation.end()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger"
+
+
+@pytest.fixture
+def opened(mooring: Mooring) -> Iterator[Opened]:
+    """Starts gateways, which end with the test."""
+    started: list[Gateway] = []
+
+    def start(name: str, *arguments: str, **environ: str) -> Gateway:
+        started.append(Gateway(mooring, name, *arguments, **environ))
+        return started[-1]
+
+    yield start
+    for gateway in started:
+        gateway.end(signal.SIGKILL)
+
+
+def manifest(path: Path, kind: str = "http", replicas: int = 2, drain: int = 60) -> str:
+    program = SERVERS / ("ledger_http.py" if kind == "http" else "ledger.py")
+    how = "transport: streamable-http" if kind == "http" else "isolation: session"
+    return f"""
+apiVersion: mooring.dev/v1alpha1
+kind: MCPServer
+metadata: {{name: ledger}}
+spec:
+  source: {{command: ["{sys.executable}", "{program}", "{path}"]}}
+  {how}
+  replicas: {replicas}
+  drainSeconds: {drain}
+"""
+
+
+def started(mooring: Mooring, path: Path, **more: Any) -> None:
+    mooring.start("serve")
+    mooring.wait_for_api()
+    mooring.apply(manifest(path, **more))
+    mooring.ready("ledger")
+
+
+def states(mooring: Mooring) -> set[Any]:
+    return {row["status"]["state"] for row in mooring.instances().values()}  # type: ignore[index]
+
+
+@pytest.mark.parametrize("kind", ["http", pytest.param("stdio", marks=pytest.mark.soak)])
+def test_any_gateway_serves_any_session_and_goes_without_a_trace(
+    mooring: Mooring, path: Path, opened: Opened, kind: str
+) -> None:
+    started(mooring, path, kind=kind)
+    gateways = [opened(name) for name in ("east", "west")]
+    urls = [mooring.url("ledger"), *(gateway.url() for gateway in gateways)]
+    with Crowd(urls, 6, pause=0.01) as crowd:
+        crowd.answered(60)
+        assert crowd.failures == {}
+        gateways[0].end(signal.SIGKILL)
+        for member in crowd.members:
+            member.urls.remove(gateways[0].url())
+        crowd.answered(100)
+    ledger = Ledger(path)
+    assert set(crowd.failures) <= {"refused", "cut"}
+    assert ledger.twice == []
+    assert {ledger.count("initialize")[member.name] for member in crowd.members} == {1}
+    assert gateways[1].end() == 0
+
+
+def test_a_restart_of_the_daemon_is_nothing_to_a_gateway(
+    mooring: Mooring, path: Path, opened: Opened
+) -> None:
+    started(mooring, path)
+    gateway = opened("east")
+    with Crowd([gateway.url()], 6, pause=0.01) as crowd:
+        crowd.answered(30)
+        assert mooring.stop(signal.SIGTERM) == 0
+        crowd.answered(30)
+        mooring.start("serve")
+        mooring.wait_for_api()
+        mooring.apply(manifest(path, replicas=3))
+        mooring.ready("ledger")
+        wait_until("the third instance", lambda: "3" in gateway.page("/status")[1], 20)
+        crowd.answered(30)
+    assert crowd.failures == {}
+    assert gateway.end() == 0
+
+
+def test_a_leaving_instance_waits_for_the_sessions_of_all_gateways(
+    mooring: Mooring, path: Path, opened: Opened
+) -> None:
+    """One is asked for nothing any more, one is silent: its sessions count no longer."""
+    started(mooring, path)
+    east, west = opened("east"), opened("west")
+    here = [Client(east.url()).open() for _ in range(4)]
+    there = [Client(west.url()).open() for _ in range(4)]
+    mooring.apply(manifest(path, replicas=1))
+    wait_until("the draining", lambda: states(mooring) == {"Ready", "Draining"}, 15)
+    west.process.send_signal(signal.SIGSTOP)
+    for client in here:
+        client.call("add", number=1)
+        assert client.delete() == 200
+    assert states(mooring) == {"Ready", "Draining"}, "the silent one may still have sessions"
+    wait_until("the end of the instance", lambda: states(mooring) == {"Ready"}, 25)
+    west.process.send_signal(signal.SIGCONT)
+    kept = [client for client in there if client.try_call("add", number=1)]
+    assert len(kept) >= 2
+
+
+def test_from_elsewhere_by_tls_and_token_what_cannot_be_reached_is_explained(
+    mooring: Mooring, path: Path, opened: Opened, tmp_path: Path
+) -> None:
+    started(mooring, path)
+    token, authority, keys = tmp_path / "token", tmp_path / "ca.pem", tmp_path / "keys"
+    token.write_text(mooring.moor("token"))
+    authority.write_text(mooring.moor("token", "authority"))
+    keys.write_bytes((mooring.home / "data/keys/sessions.key").read_bytes())
+    keys.chmod(0o600)
+    (api,) = re.findall("server: (https://.*)", mooring.moor("kubeconfig"))
+    gateway = opened(
+        "elsewhere", f"--api={api}", f"--api-token-file={token}",
+        f"--api-ca-file={authority}", f"--session-key={keys}",
+        MOORING_DATA=str(tmp_path / "other"),
+    )  # fmt: skip
+    client = Client(gateway.url())
+    status, answer = client.post({"id": 1, "method": "initialize", "params": {}})
+    assert status == 503
+    assert answer["error"]["data"]["reason"] == "NotRoutableHere"
+    assert "2 instances can be reached on its own machine only" in answer["error"]["message"]
+    session = Client(mooring.url("ledger")).open()
+    session.call("add", number=1)
+    other = Client(gateway.url())
+    other.session = session.session
+    status, answer = other.post({"id": 2, "method": "ping"})
+    assert (status, answer["error"]["data"]["reason"]) == (200, "NotRoutableHere")
+    assert session.call("add", number=1) == "2"
+    assert gateway.page("/readyz")[0] == 503
+    mooring.moor("token", "rotate")
+    token.write_text(mooring.moor("token"))
+    assert gateway.end() == 0
