@@ -25,6 +25,16 @@ spec:
   replicas: 2
   env: [{name: A, value: x}]
 """
+VIRTUAL = """
+apiVersion: mooring.dev/v1alpha1
+kind: VirtualMCPServer
+metadata: {name: team}
+spec:
+  group: tools
+  aggregation:
+    strategy: prefix
+    tools: {time: {filter: [a, b]}}
+"""
 SECRET = """
 apiVersion: v1
 kind: Secret
@@ -224,6 +234,32 @@ def test_what_there_is_is_explained(k: Kubectl) -> None:
     assert "<[]Object>" in done(k, "explain", "mcps.spec.env")
     assert "Base64 text by key" in done(k, "explain", "secrets")
     assert "Server Version" in done(k, "version")
+
+
+def test_virtual_servers_are_applied_explained_and_deleted(api: Served, k: Kubectl) -> None:
+    assert apply(k, VIRTUAL) == "virtualmcpserver.mooring.dev/team created\n"
+    assert apply(k, VIRTUAL) == "virtualmcpserver.mooring.dev/team unchanged\n"
+    shown = done(k, "get", "vmcp").splitlines()
+    assert shown[0].split() == ["NAME", "BACKENDS", "TOOLS", "STATUS", "AGE"]
+    assert shown[1].split()[:4] == ["team", "0/0", "0", "Pending"]
+    assert "overrides" in done(k, "explain", "vmcp.spec.aggregation.tools")
+    wrong = VIRTUAL.replace("prefix", "prefx")
+    said = k("apply", "-f", "-", text=wrong)
+    assert said.code == 1
+    assert "prefix, priority, manual, none" in said.err
+    mine = VIRTUAL.replace("[a, b]", "[a]")
+    assert "configured" in apply(k, mine)
+    held = api.get(Ref("VirtualMCPServer", "default", "team"))
+    assert held.spec.aggregation.tools["time"].filter == ("a",)
+    assert "deleted" in done(k, "delete", "vmcp", "team")
+
+
+def test_maps_are_merged_by_their_keys_when_several_apply(api: Served, k: Kubectl) -> None:
+    other = VIRTUAL.replace("time: {filter: [a, b]}", "files: {excludeAll: true}")
+    for who, text in (("one", VIRTUAL), ("two", other)):
+        apply(k, text, "--server-side", f"--field-manager={who}")
+    held = api.get(Ref("VirtualMCPServer", "default", "team"))
+    assert sorted(held.spec.aggregation.tools) == ["files", "time"]
 
 
 def test_views_and_events_are_looked_at(api: Served, k: Kubectl) -> None:

@@ -6,6 +6,8 @@ import random
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, ClassVar
 
+import pytest
+
 from mooring.controllers.catalogs import Catalogs
 from mooring.controllers.recorder import Recorder
 from mooring.controllers.virtual import Outlook, VirtualReconciler
@@ -132,6 +134,60 @@ def test_a_backend_that_fails_and_heals_is_followed(run: Run) -> None:
             told = await reasons(stage)
             for reason in ("BackendDegraded", "BackendUnavailable", "SomeBackendsUnhealthy"):
                 assert reason in told
+
+    run(story())
+
+
+def kill(stage: Stage) -> None:
+    stage.greetings.refusing.add("b")  # it takes its time to come back
+    stage.runtime.exit(Ref("MCPServer", "default", "b"), "b-0")
+
+
+FAULTS: dict[str, Callable[[Stage], None]] = {
+    "killed": kill,
+    "hung": lambda stage: stage.greetings.hanging.add("b"),
+    "locked": lambda stage: stage.greetings.failing.__setitem__(
+        "b", Denied("LoginNeeded", "who are you?")
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("fault", "seconds", "word", "tools"),
+    [
+        ("killed", 0.25, "unknown", 2),
+        ("hung", 41, "unavailable", 2),
+        ("locked", 31, "unauthenticated", 2),
+    ],
+)
+def test_what_happens_to_one_of_three_is_followed_and_the_others_are_as_before(
+    run: Run, fault: str, seconds: float, word: str, tools: int
+) -> None:
+    async def story() -> None:
+        stage = Stage()
+        async with stage.at_work():
+            for each in (group(), virtual()):
+                await stage.store.put(each)
+            for name in "abc":
+                stage.greetings.tools[name] = [tool("x")]
+                await stage.apply(name, group="core", healthCheck={"failureThreshold": 1})
+            await stage.wait(1)
+            assert (await status(stage)).tool_count == 3
+            FAULTS[fault](stage)
+            await stage.wait(seconds)
+            assert await words(stage) == {"a": "ready", "b": word, "c": "ready"}
+            assert (await status(stage)).tool_count == tools
+            before = (await status(stage)).discovered_backends
+            stage.greetings.refusing.clear()
+            stage.greetings.hanging.clear()
+            stage.greetings.failing.clear()
+            await stage.wait(41)
+            after = await status(stage)
+            assert (after.phase, after.tool_count) == ("Ready", 3)
+            assert after.message == "All 3 backends are healthy"
+            assert [each for each in after.discovered_backends if each.name != "b"] == [
+                each for each in before if each.name != "b"
+            ]
 
     run(story())
 

@@ -4,7 +4,7 @@ The table is computed from objects alone (servers, groups, virtual servers), by 
 itself, and swapped whole. A request reads one table from its beginning to its end.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -117,10 +117,12 @@ def build(
     entries = {server.ref: _entry(server) for server in known}
     by_path = {path: entry for entry in entries.values() for path in entry.paths}
     uids = frozenset(uid for entry in entries.values() for uid in entry.upstreams)
-    present = {group.ref for group in groups}
-    joined = tuple(
-        _virtual(virtual, known, entries, present) for virtual in sorted(virtuals, key=_ref)
-    )
+    members: dict[Ref, list[MCPServer]] = {group.ref: [] for group in groups}
+    for server in known:
+        group = Ref("MCPGroup", server.ref.namespace, server.spec.group or "")
+        if group in members:
+            members[group].append(server)
+    joined = tuple(_virtual(virtual, members, entries) for virtual in sorted(virtuals, key=_ref))
     return Table(
         entries=tuple(entries.values()),
         by_path=MappingProxyType(by_path),
@@ -136,20 +138,18 @@ def _ref(virtual: VirtualMCPServer) -> Ref:
 
 def _virtual(
     virtual: VirtualMCPServer,
-    servers: Iterable[MCPServer],
+    members: Mapping[Ref, Iterable[MCPServer]],
     entries: Mapping[Ref, Entry],
-    groups: Collection[Ref],
 ) -> Virtual:
     namespace, group = virtual.ref.namespace, virtual.spec.group
-    members = None
-    if Ref("MCPGroup", namespace, group) in groups:
-        members = backends_of(namespace, group, servers)
+    servers = members.get(Ref("MCPGroup", namespace, group))
+    backends = None if servers is None else backends_of(namespace, group, servers)
     return Virtual(
         ref=virtual.ref,
         uid=virtual.metadata.uid,
         paths=paths_of(virtual.ref),
-        backends=MappingProxyType({each.ref.name: entries[each.ref] for each in members or ()}),
-        judgement=judge(group, members),
+        backends=MappingProxyType({each.ref.name: entries[each.ref] for each in backends or ()}),
+        judgement=judge(group, backends),
         aggregation=virtual.spec.aggregation,
         health=virtual.spec.health,
         relayed=MappingProxyType({n: _kinds(q) for n, q in virtual.spec.relay.items()}),
