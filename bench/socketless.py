@@ -28,6 +28,7 @@ from mooring.kinds.server import MCPServer
 from mooring.sessions.open_sessions import OpenSessions
 from mooring.sessions.seal import Sealer
 from mooring.stores.memory import MemoryStore
+from mooring.stores.sessions_memory import MemorySessions
 from mooring.transports.http_asking import UpstreamConnection
 from mooring.transports.http_server import HttpServer
 from mooring.transports.http_upstream import Pool
@@ -121,11 +122,10 @@ class Client:
 async def measure(calls: int) -> float:
     """Microseconds of processor time per call."""
     clock = SystemClock()
-    sealer = Sealer(bytes(32))
-    sessions = OpenSessions(sealer, clock)
+    sessions = OpenSessions(Sealer(bytes(32)), clock)
     pool = Pool()
     ours = authorities(8080)
-    gateway = Gateway(MemoryStore(), pool, sealer, clock, ours, sessions)
+    gateway = Gateway(MemoryStore(), pool, clock, ours, sessions, MemorySessions(clock))
     table = build([MCPServer.model_validate(SERVER)])
     gateway.swap(table)
     server = HttpServer(gateway.handle)

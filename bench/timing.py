@@ -9,6 +9,7 @@ from systems import Mooring
 
 from mooring.core.identity import ANONYMOUS
 from mooring.kinds.ref import Ref
+from mooring.sessions.key_file import LIMIT
 from mooring.sessions.seal import SealedSession, Sealer
 
 TIMES = 5
@@ -72,12 +73,13 @@ def commands(ours: Mooring) -> dict[str, float]:
 
 
 def seal_microseconds() -> dict[str, float]:
-    """Sealing a session id, and opening it again."""
-    sealer = Sealer(bytes(range(32)))
+    """Sealing a session id, and opening it again, with as many keys as there can be."""
+    keys = [bytes([number]) * 32 for number in range(LIMIT)]
+    sealer = Sealer(*keys)
     told = SealedSession(
         Ref("MCPServer", "default", "tiny"), "0" * 16, b"0" * 32, "2025-11-25", ANONYMOUS, 1 << 31
     )
-    text = sealer.seal(told)
+    text, older = sealer.seal(told), Sealer(keys[-1]).seal(told)
 
     def each(act: Callable[[], object]) -> float:
         return min(seconds(lambda: [act() for _ in range(COUNT)]) for _ in range(TIMES)) / COUNT
@@ -85,4 +87,5 @@ def seal_microseconds() -> dict[str, float]:
     return {
         "seal": each(lambda: sealer.seal(told)) * 1e6,
         "open": each(lambda: sealer.open(text)) * 1e6,
+        f"open with the oldest of {LIMIT} keys": each(lambda: sealer.open(older)) * 1e6,
     }

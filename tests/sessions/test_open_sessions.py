@@ -11,8 +11,11 @@ from mooring.core.load import Load
 from mooring.errors import Unavailable
 from mooring.kinds.ref import Ref
 from mooring.sessions import open_sessions
+from mooring.sessions.books import Books
 from mooring.sessions.open_sessions import IDLE_SECONDS, OpenSessions, Session, Terms
+from mooring.sessions.records import Records
 from mooring.sessions.seal import LIFETIME, Sealer
+from mooring.stores.sessions_memory import MemorySessions
 from mooring.testing.clock import FakeClock
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
@@ -158,6 +161,24 @@ def test_an_idle_session_costs_little_memory() -> None:
     cost = (tracemalloc.get_traced_memory()[0] - before) / 1000
     tracemalloc.stop()
     assert cost < 3 * 1024
+
+
+def test_a_session_with_its_record_costs_little_memory_too(run: Run) -> None:
+    params = b'{"protocolVersion":"2025-11-25","capabilities":{"roots":{"listChanged":true}}}'
+
+    async def story() -> None:
+        clock = FakeClock()
+        sessions, store = OpenSessions(SEALER, clock), MemorySessions(clock)
+        books = Books(store, Records(SEALER.ring), clock)
+        tracemalloc.start()
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(1000):
+            await books.enter(opened(sessions), params, ("tools", "tools.listChanged"))
+        cost = (tracemalloc.get_traced_memory()[0] - before) / 1000
+        tracemalloc.stop()
+        assert cost < 4 * 1024
+
+    run(story())
 
 
 def test_a_caller_has_so_many_sessions_open_and_no_more() -> None:

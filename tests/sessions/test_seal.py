@@ -67,6 +67,14 @@ def test_an_id_of_another_installation_does_not_open() -> None:
     assert Sealer(KEY).open(Sealer(bytes(32)).seal(SESSION)) is None
 
 
+@given(SESSIONS, st.integers(0, 3))
+def test_an_id_that_an_older_key_sealed_opens(session: SealedSession, number: int) -> None:
+    keys = [bytes([n]) * 32 for n in range(4)]
+    id = Sealer(keys[number]).seal(session)
+    assert Sealer(*keys).open(id) == session
+    assert Sealer(*keys[:number], KEY).open(id) is None
+
+
 def test_an_oversized_id_does_not_open() -> None:
     assert Sealer(KEY).open("A" * (TOKEN_LIMIT + 1)) is None
 
