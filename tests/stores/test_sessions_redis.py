@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
@@ -346,3 +347,37 @@ def test_in_a_cluster_it_follows_to_the_node_that_has_our_slot(tmp_path: Path, r
         redis_here(tmp_path / "other", cluster=True, slots=False) as other,
     ):
         run(test(one, other))
+
+
+def test_a_user_needs_no_more_rights_than_the_guide_says(
+    server: RedisHere, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions_redis, "QUIET_SECONDS", 0.05)
+    guide = (Path(__file__).resolve().parents[2] / "docs/guides/session-stores.md").read_text()
+    granted = re.search(r"ACL user needs `([^`]+)`\s+on `([^`]+)` and `([^`]+)`", guide)
+    assert granted
+    rights = " ".join(granted.groups()).split()
+    assert server.ask("ACL", "SETUSER", "moor", "reset", "on", ">pw", *rights) == b"+OK\r\n"
+
+    async def test() -> None:
+        address = replace(parse(server.url, "pw"), username="moor")
+        async with open_redis(address, CLOCK) as store, heard(store) as feed:
+            made = await store.create(KEY, b"v", UNTIL)
+            assert await anext(feed) == Moved(KEY, made.revision, False)
+            await store.replace(KEY, b"w", made.revision)
+            assert await store.touch([KEY], UNTIL.idle + 1) == ()
+            assert await store.lease("sweep", "a", 60)
+            assert await store.lease("sweep", "a", 0)
+            assert await store.due(UNTIL.idle + 2)
+            assert len(await store.sweep(UNTIL.idle + 2, 10)) == 1
+            await store.end(b"other", UNTIL.absolute)
+            assert await store.sweep(UNTIL.absolute + 1, 10) == ()
+            heard_of = [await anext(feed) for _ in range(3)]
+            assert [moved for moved in heard_of if moved == Gap()] == []
+            with pytest.raises(TimeoutError):  # it is asked whether it is there, and stays
+                async with asyncio.timeout(0.3):
+                    await anext(feed)
+        async with open_redis(replace(address, prefix="theirs"), CLOCK) as store:
+            await away(store.read(KEY), "does not let its user|refuses")
+
+    run(test())
