@@ -37,6 +37,9 @@ def test_the_server_passes_by_itself(verdict: Judge, version: str) -> None:
         pytest.param("stdio", "2025-06-18", marks=pytest.mark.soak),
         ("stdio", "2025-11-25"),
         ("stdio", "2026-07-28"),
+        pytest.param("virtual", "2025-06-18", marks=pytest.mark.soak),
+        ("virtual", "2025-11-25"),
+        ("virtual", "2026-07-28"),
     ],
 )
 def test_behind_mooring_it_passes_the_same(verdict: Judge, target: str, version: str) -> None:

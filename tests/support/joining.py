@@ -1,6 +1,7 @@
 """Several small MCP servers behind one virtual server, each with lists of its own."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -56,14 +57,26 @@ class Backend(Standin):
         self.instructions = ""
         self.asked: dict[str, list[dict[str, Any]]] = {}
         self.streams: list[Exchange] = []
-        self.questions: list[dict[str, Any]] = []
-        """Asked on the stream of the next call, before it is answered."""
+        self.heard: list[tuple[Exchange, dict[str, Any]]] = []
         self.page = 1000
+        self.stateless = False
+        """It also speaks the stateless era."""
+        self.hints: dict[str, Any] = {"ttlMs": 1000, "cacheScope": "public"}
+
+    async def serve(self, exchange: Exchange) -> None:
+        told = json.loads(exchange.request.body or b"{}")
+        if self.stateless and told.get("method") == "subscriptions/listen":
+            self.asked.setdefault("subscriptions/listen", []).append(told)
+            await self._listened(exchange, told)
+        else:
+            await super().serve(exchange)
 
     def _converse(self, exchange: Exchange, told: dict[str, Any], session: str) -> None:
         self.asked.setdefault(str(told.get("method", "response")), []).append(told)
         method = told.get("method", "")
-        if method == "initialize":
+        if exchange.request.header(b"mcp-protocol-version") == b"2026-07-28":
+            self._stand_alone(exchange, told)
+        elif method == "initialize":
             self._welcome(exchange, told)
         elif "id" not in told or not method:
             exchange.respond(202)
@@ -74,6 +87,44 @@ class Backend(Standin):
         else:
             said = result(told["id"], who=self.name, params=told.get("params"), session=session)
             exchange.respond(200, (JSON,), said)
+
+    def _stand_alone(self, exchange: Exchange, told: dict[str, Any]) -> None:
+        method = told["method"]
+        if not self.stateless:
+            exchange.respond(404, (JSON,), failure(told["id"], -32601, "Method not found"))
+        elif method == "server/discover":
+            able = {"capabilities": self.capabilities, "supportedVersions": ["2026-07-28"]}
+            exchange.respond(200, (JSON,), result(told["id"], **able, **self.hints))
+        elif method.endswith("/list"):
+            listed = self._listed(told) | self.hints | {"resultType": "complete"}
+            exchange.respond(200, (JSON,), result(told["id"], **listed))
+        else:
+            headers = {n.decode(): v.decode() for n, v in exchange.request.headers}
+            said = result(told["id"], who=self.name, params=told["params"], headers=headers)
+            exchange.respond(200, (JSON,), said)
+
+    async def _listened(self, exchange: Exchange, told: dict[str, Any]) -> None:
+        """A subscription, from its acknowledgement to its end."""
+        exchange.start(200, (SSE,))
+        await self._tell(exchange, told, "notifications/subscriptions/acknowledged", **{
+            "notifications": told["params"]["notifications"],
+        })  # fmt: skip
+        self.heard.append((exchange, told))
+        await self.proceed.wait()
+        if not exchange.ended:
+            exchange.finish()
+
+    async def _tell(
+        self, exchange: Exchange, told: dict[str, Any], method: str, **params: Any
+    ) -> None:
+        meta = {"io.modelcontextprotocol/subscriptionId": told["id"]}
+        await exchange.write(encode(message(method, _meta=meta, **params)))
+
+    async def tell(self, method: str, **params: Any) -> None:
+        """Tells everybody who subscribed to anything."""
+        for exchange, told in self.heard:
+            if not exchange.ended:
+                await self._tell(exchange, told, method, **params)
 
     def _welcome(self, exchange: Exchange, told: dict[str, Any]) -> None:
         self.opened += 1

@@ -131,8 +131,8 @@ class Gateway:
         self._endpoints = {
             path: ServerEndpoint(entry, self._plant) for path, entry in table.by_path.items()
         }
-        for path, sessions in self._virtuals.swap(table).items():
-            self._endpoints[path] = VirtualEndpoint(sessions)
+        for path, served in self._virtuals.swap(table).items():
+            self._endpoints[path] = VirtualEndpoint(served.sessions, served.stateless)
         self._upstreams = {u.uid: u for entry in table.entries for u in entry.upstreams.values()}
         self._pages.table = table
         self._entries.swap(table)

@@ -10,6 +10,7 @@ from typing import Any
 
 from mooring.core.headers import Headers
 from mooring.core.ids import same
+from mooring.gateway.alone import post_alone
 from mooring.gateway.call import Call
 from mooring.gateway.leash import Leash
 from mooring.gateway.listening import listen
@@ -22,6 +23,7 @@ from mooring.transports.http_reply import Reply
 from mooring.transports.sse import EventSplitter, SseEvent
 from mooring.virtual import call as room
 from mooring.virtual.in_session import InSession
+from mooring.virtual.stateless import Stateless
 from mooring.virtual.virtuals import Virtuals
 
 VERSION = b"mcp-protocol-version"
@@ -47,7 +49,9 @@ class BackendCall(Call):
         self.cors = call.cors
         self.request = call.request.again(errand.body)
         headers = call.request.headers
-        if errand.version and call.headers.get(VERSION) != errand.version.encode():
+        if errand.instead is not None:
+            self.request.headers = errand.instead
+        elif errand.version and call.headers.get(VERSION) != errand.version.encode():
             kept = tuple(pair for pair in headers if pair[0] != VERSION)
             headers = (*kept, (VERSION, errand.version.encode()))
             self.request.headers = headers
@@ -150,6 +154,16 @@ class Carrier:
                 session.used_at = self._plant.clock.monotonic()
             trip.own.tell()
 
+    async def forward_alone(self, call: room.Call, errand: room.Errand) -> None:
+        """See `virtual/call.Gate`."""
+        trip = self._trip(call, errand)
+        with Leash() as leash:
+            call.exchange.on_gone(leash.pull)
+            await post_alone(trip)
+        trip.own.tell()
+        if leash.pulled and not trip.own.delivered:
+            call.outcome = "gone"
+
     def knows(self, call: room.Call, errand: room.Errand, event: bytes) -> bool:
         """See `virtual/call.Gate`."""
         return self._trip(call, errand).original(event) is not None
@@ -177,12 +191,13 @@ def virtuals(plant: Plant) -> Virtuals:
 class VirtualEndpoint:
     """Answers for one virtual server."""
 
-    def __init__(self, sessions: InSession) -> None:
+    def __init__(self, sessions: InSession, stateless: Stateless) -> None:
         self._sessions = sessions
+        self._stateless = stateless
 
     async def answer(self, call: Call) -> None:
         """See `Endpoint`."""
         if call.era == "stateless":
-            call.refuse(404, "SessionsOnly", "Method not found: this server serves sessions only")
-            return
-        await self._sessions.answer(call)
+            await self._stateless.answer(call)
+        else:
+            await self._sessions.answer(call)

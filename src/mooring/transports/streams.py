@@ -37,6 +37,7 @@ class Stream:
         "_size",
         "_waiting",
         "exchange",
+        "farewell",
         "gone",
         "name",
         "on_leave",
@@ -48,6 +49,8 @@ class Stream:
         self.exchange = exchange
         self.gone = False
         """The client has left."""
+        self.farewell = b""
+        """The last message, where it is ended by us."""
         self.on_leave: Callable[[], None] | None = None
         """Called once when the client leaves before the end."""
         self.pinged = now
@@ -88,6 +91,8 @@ class Stream:
 
     def end(self) -> None:
         """Ends the stream properly, after what was put."""
+        if self.farewell and not self._over:
+            self.put(self.farewell)
         self._over = True
         self._wake()
 

@@ -296,7 +296,13 @@ class Backends:
                 continue
             hearing = self._hearing(state, half, entry, session)
             errand = Errand(
-                entry, b"", session, half.version, state.caller.told(half.backend), hearing.event
+                entry,
+                b"",
+                session,
+                half.version,
+                state.caller.told(half.backend),
+                None,
+                hearing.event,
             )
             if self._room.gate.knows(call, errand, given):
                 await self._room.gate.resume(call, errand)

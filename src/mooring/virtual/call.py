@@ -46,6 +46,8 @@ class Errand(NamedTuple):
     """The protocol version that was negotiated with the backend."""
     headers: Headers = ()
     """What the backend is to be told of the caller besides, or instead."""
+    instead: Headers | None = None
+    """The client's own headers, where they must say something else."""
     event: Callable[[SseEvent], bytes] | None = None
     """Makes of each event of a stream what the client gets."""
     answer: Callable[[bytes], None] | None = None
@@ -57,6 +59,10 @@ class Gate(Protocol):
 
     def forward(self, call: Call, errand: Errand) -> Awaitable[None]:
         """Takes the request to a backend, and its answer to the client."""
+        ...
+
+    def forward_alone(self, call: Call, errand: Errand) -> Awaitable[None]:
+        """The same for a request of the stateless era."""
         ...
 
     def knows(self, call: Call, errand: Errand, event: bytes) -> bool:

@@ -59,7 +59,9 @@ class Watch:
         self.awake = asyncio.Event()
         """Set when there is a reason to look at it again."""
         self.dirty = False
-        """It said that something has changed."""
+        """Something may have changed."""
+        self.said: set[str] = set()
+        """Lists of which it said that they have changed."""
         self.lost = False
         """Its instance knows our session no more."""
         self.hears = False
@@ -68,6 +70,13 @@ class Watch:
         """It answers only callers that it knows, and we are none."""
         self.task: asyncio.Task[None] | None = None
         self.used_at = 0.0
+        self.refused_by: frozenset[str] = frozenset()
+        """Its instances, when one of them refused to speak of this era."""
+
+    @property
+    def instances(self) -> frozenset[str]:
+        """Uids of those that can be asked."""
+        return frozenset(upstream.uid for upstream in self.entry.standing)
 
     def note(self, *, dirty: bool = False, lost: bool = False) -> None:
         """There is a reason to look at it again."""
@@ -80,9 +89,14 @@ class Catalogs:
     """All watches of a gateway."""
 
     def __init__(
-        self, errands: Errands, converse: Converse, clock: Clock, changed: Callable[[Ref], None]
+        self,
+        errands: Errands,
+        converse: Converse,
+        clock: Clock,
+        changed: Callable[[Ref, Iterable[str]], None],
     ) -> None:
-        """`changed` is told of a backend whose catalog is another one now."""
+        """`changed` is told of a backend whose catalog is another one now, or that says so, of
+        which lists."""
         self._errands = errands
         self._converse = converse
         self._clock = clock
@@ -126,8 +140,9 @@ class Catalogs:
         """Asks and asks again, for as long as the backend is in the table."""
         failures = 0
         while True:
-            if not watch.entry.standing:
-                watch.problem = watch.entry.sentence
+            if not watch.entry.standing or watch.refused_by == watch.instances:
+                if not watch.entry.standing:
+                    watch.problem = watch.entry.sentence
                 watch.settled.set()
                 watch.awake.clear()
                 await watch.awake.wait()
@@ -137,6 +152,8 @@ class Catalogs:
                 failures = 0
             except MooringError as error:
                 failures = 0 if watch.problem == "" else failures + 1
+                if watch.key.era == "stateless" and error.reason == "UpstreamError":
+                    watch.refused_by = watch.instances
                 self._failed(watch, error)
             watch.awake.clear()
             pause = min(PAUSE * 2 ** min(failures, 8), LONGEST_PAUSE)
@@ -153,7 +170,7 @@ class Catalogs:
             while not watch.lost:
                 if await self._due(watch):
                     await self._refresh(watch, talk)
-                if talk.uid not in {upstream.uid for upstream in watch.entry.standing}:
+                if talk.uid not in watch.instances:
                     return
         finally:
             if hearing is not None:
@@ -173,6 +190,7 @@ class Catalogs:
         return not woken
 
     async def _refresh(self, watch: Watch, talk: Conversation, *, begin: bool = False) -> None:
+        said, watch.said = watch.said, set()
         try:
             async with asyncio.timeout(DEADLINE):
                 if begin:
@@ -185,15 +203,17 @@ class Catalogs:
             if unknown is not None or known is None:
                 raise
             raise _first(known) from None
-        self._learned(watch, offer)
+        self._learned(watch, offer, said)
 
-    def _learned(self, watch: Watch, offer: Offer) -> None:
+    def _learned(self, watch: Watch, offer: Offer, said: Iterable[str]) -> None:
         found = catalog(watch.key.server.name, offer.lists)
         before = watch.catalog, watch.offer and (watch.offer.capabilities, watch.offer.instructions)
         watch.catalog, watch.offer, watch.problem, watch.denied = found, offer, "", False
         watch.settled.set()
-        if before != (found, (offer.capabilities, offer.instructions)):
-            self._changed(watch.key.server)
+        if before[0] == found and said:
+            self._changed(watch.key.server, said)
+        elif before != (found, (offer.capabilities, offer.instructions)):
+            self._changed(watch.key.server, ())
 
     def _failed(self, watch: Watch, error: MooringError) -> None:
         """What is known stays, unless the backend turns us away."""
@@ -204,7 +224,7 @@ class Catalogs:
             watch.catalog = watch.offer = None
         watch.settled.set()
         if before != error.message and watch.catalog is None:
-            self._changed(watch.key.server)
+            self._changed(watch.key.server, ())
 
     async def _hear(self, watch: Watch, talk: Conversation) -> None:
         """Listens for changes, again and again, unless the backend has no stream for them."""
@@ -213,8 +233,9 @@ class Catalogs:
             try:
                 if began:
                     watch.note(dirty=True)  # it may have changed meanwhile
-                async for _ in talk.changes():
+                async for kind in talk.changes():
                     watch.hears = True
+                    watch.said.add(kind)
                     watch.note(dirty=True)
                 began = True
             except NotFound:

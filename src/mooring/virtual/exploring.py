@@ -23,7 +23,7 @@ from mooring.core.identity import ANONYMOUS
 from mooring.core.mirroring import standard
 from mooring.core.routing import Alone, Ask, Opening, Pinned, Reject
 from mooring.core.table import Entry
-from mooring.errors import MooringError, Unavailable
+from mooring.errors import MooringError, NotFound, Unavailable
 from mooring.sessions.courier import Courier, Parcel, Sent
 from mooring.transports.envelope import Envelope, peek
 from mooring.transports.sse import EventSplitter
@@ -155,10 +155,20 @@ class Conversation:
     async def changes(self) -> AsyncIterator[str]:
         """Each kind of list that has changed, as the backend says so; ends when it says no more.
 
-        Raises Unavailable "UpstreamError" where it has no such stream.
+        Raises Unavailable "UpstreamError" where it has no such stream, NotFound "SessionLost".
         """
-        sent = await self._listening()
+        wanted = {f"{kind}ListChanged": True for kind in ("tools", "prompts", "resources")}
+        async for note in self.notes(wanted):
+            message = peek(note)
+            if isinstance(message, Envelope) and message.method in CHANGES:
+                yield CHANGES[message.method]
+
+    async def notes(self, wanted: Mapping[str, Any]) -> AsyncIterator[bytes]:
+        """What the backend says unasked, of what is wanted where it is to be told that."""
+        sent = await self._listening(wanted)
         try:
+            if sent.reply.status == 404 and self._session:
+                raise NotFound("SessionLost", "the backend has forgotten our session")
             kind = media_type(sent.reply.header(b"content-type"))
             if sent.reply.status != 200 or kind != SSE:
                 raise Unavailable("UpstreamError", "the backend has no stream for changes")
@@ -168,8 +178,8 @@ class Conversation:
                     message = peek(event.data) if event.data else None
                     if not isinstance(message, Envelope):
                         continue
-                    if message.method in CHANGES:
-                        yield CHANGES[message.method]
+                    if message.type == "notification":
+                        yield event.data
                     elif message.type == "request" and message.id is not None:
                         await self._send(declined(message.id, message.method))
         finally:
@@ -199,9 +209,8 @@ class Conversation:
     def _headers(self, session: bytes) -> Headers:
         return own_headers(self._via, session, self._version, self._more)
 
-    async def _listening(self) -> Sent:
+    async def _listening(self, wanted: Mapping[str, Any]) -> Sent:
         if self._era == "stateless":
-            wanted = {f"{kind}ListChanged": True for kind in ("tools", "prompts", "resources")}
             body, more = self._worded("subscriptions/listen", {"notifications": wanted})
             parcel = Parcel("POST", (*self._headers(b""), *more), body, True, SECONDS)
         else:

@@ -176,7 +176,7 @@ class InSession:
         if _CURSOR in call.request.body:
             cursor = value_at(call.request.body, ("params", "cursor"))
         whose = self._server.whose(call.identity, state.caller)
-        text = sight.listed(message.method, cursor, self._room.cursors, whose)
+        text = sight.listed(message.method, cursor, self._room.cursors, whose, {})
         if text is None:
             say_no(call, INVALID_PARAMS, "the cursor is not one of this list")
             return

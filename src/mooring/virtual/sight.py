@@ -40,6 +40,8 @@ class Backend:
     entry: Entry
     capabilities: Mapping[str, Any]
     instructions: str = ""
+    ttl: int = 0
+    private: bool = True
 
 
 class Rendered:
@@ -80,6 +82,10 @@ class Sight:
         self, view: View, backends: Mapping[str, Backend], missing: Mapping[str, str]
     ) -> None:
         """`missing`: why nothing is known of a backend that clients should see something of."""
+        self.ttl = min((backend.ttl for backend in backends.values()), default=0)
+        """Milliseconds for which it may be kept."""
+        self.private = any(backend.private for backend in backends.values())
+        """A backend says that what it offers is for one caller."""
         self.view = view
         self.backends = backends
         self.missing = missing
@@ -88,13 +94,15 @@ class Sight:
             for method, (part, key) in LISTS.items()
         }
         told = [{"backend": name, "reason": why} for name, why in sorted(missing.items())]
-        self._partial = b""
-        if told:
-            text = json.dumps(told, separators=(",", ":")).encode()
-            self._partial = b',"_meta":{"%b":%b}' % (PARTIAL.encode(), text)
+        self._partial: dict[str, Any] = {PARTIAL: told} if told else {}
 
-    def listed(self, method: str, cursor: Any, cursors: Cursors, whose: Whose) -> bytes | None:
-        """The result of a list without its closing brace; None for a cursor that is not ours."""
+    def listed(
+        self, method: str, cursor: Any, cursors: Cursors, whose: Whose, about: Mapping[str, Any]
+    ) -> bytes | None:
+        """The result of a list without its closing brace; None for a cursor that is not ours.
+
+        `about`: what it says of itself, in `_meta`.
+        """
         after = None
         if cursor is not None:
             after = cursors.opened(cursor, method, whose)
@@ -103,7 +111,10 @@ class Sight:
         text, last = self._lists[method].page(after)
         if last:
             text += b',"nextCursor":"%b"' % cursors.sealed(last, method, whose)
-        return text + self._partial
+        if not about and not self._partial:
+            return text
+        meta = json.dumps({**about, **self._partial}, separators=(",", ":")).encode()
+        return b'%b,"_meta":%b' % (text, meta)
 
     def differs(self, other: "Sight") -> set[str]:
         """Kinds of lists that are not the same there."""

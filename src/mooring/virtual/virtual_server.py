@@ -4,7 +4,7 @@ What is seen is put together when a backend or the declaration changes, not when
 A session whose own upstream has other lists than everybody's sees those instead.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from mooring.core.aggregate import merge
@@ -25,7 +25,7 @@ CALL_SECONDS: Final = 10.0
 """How long a request waits for them that may be for one of them."""
 SIGHTS: Final = 1000
 """Callers with credentials of their own for whom it is kept what they see."""
-COALESCE: Final = 0.5
+COALESCE: Final = 0.2
 """Seconds in which several changes are told as one."""
 NOTES: Final = {
     kind: b'{"jsonrpc":"2.0","method":"notifications/%b/list_changed"}' % kind.encode()
@@ -42,6 +42,10 @@ class VirtualServer:
         self._sights: dict[tuple[Era, bytes], Sight] = {}
         """By era, and fingerprint of what backends are told of the caller."""
         self._announcing = False
+        self._said: set[str] = set()
+        """Kinds of lists of which a backend said that they have changed."""
+        self.on_change: Callable[[Iterable[str]], None] | None = None
+        """Is told when clients of the stateless era may see something else, and what was said."""
 
     @property
     def ref(self) -> Ref:
@@ -57,9 +61,10 @@ class VirtualServer:
         """Whether a server is one of its backends."""
         return backend in self.declared.backends
 
-    def changed(self) -> None:
-        """What its clients see may be something else now."""
+    def changed(self, said: Iterable[str] = ()) -> None:
+        """What its clients see may be something else now; `said`: so says a backend, of what."""
         self._sights.clear()
+        self._said.update(said)
         if not self._announcing:
             self._announcing = self.room.errands.start(self._announce()) is not None
 
@@ -84,6 +89,12 @@ class VirtualServer:
                 self._sights.clear()
             found = self._sights[key] = self._look(self._watches(era, caller), {})
         return found
+
+    def speaks_stateless(self, caller: Caller) -> bool:
+        """Whether every backend can be spoken to in the stateless era."""
+        return all(
+            watch.offer is not None or watch.denied for watch in self._watches("stateless", caller)
+        )
 
     def own(self, state: ClientState) -> Sight:
         """What one client sees, whose backends may have told it other things than everybody."""
@@ -126,25 +137,30 @@ class VirtualServer:
                 continue
             catalogs.append(private.get(name, watch.catalog))
             offer = watch.offer
-            backends[name] = Backend(watch.entry, offer.capabilities, offer.instructions)
+            backends[name] = Backend(
+                watch.entry, offer.capabilities, offer.instructions, offer.ttl, offer.private
+            )
         return Sight(merge(catalogs, self.declared.virtual.aggregation), backends, missing)
 
     async def _announce(self) -> None:
         """Tells every client whose lists are not what they were."""
         await self.room.clock.sleep(COALESCE)
         self._announcing = False
+        said, self._said = self._said, set()
         for state in self.states():
             if state.told is None:
                 continue
             if state.private:
                 _shared_again(state, self._watches("session", state.caller))
-            self.tell(state)
+            self.tell(state, said)
+        if self.on_change is not None:
+            self.on_change(said)
 
-    def tell(self, state: ClientState) -> None:
+    def tell(self, state: ClientState, said: Iterable[str] = ()) -> None:
         """Has a client hear how what it sees differs from what it was told last."""
         before, state.told = state.told, self.own(state)
-        if before is not None and before is not state.told:
-            tell_changes(state, state.told.differs(before))
+        if before is not None:
+            tell_changes(state, {*state.told.differs(before), *said})
 
 
 def _shared_again(state: ClientState, watches: Iterable[Watch]) -> None:

@@ -1,7 +1,8 @@
 """All virtual servers of a gateway, and what they share."""
 
 import asyncio
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 from mooring.clock import Clock
 from mooring.core.era import Era
@@ -20,10 +21,20 @@ from mooring.virtual.errands import Errands
 from mooring.virtual.exploring import Conversation
 from mooring.virtual.in_session import InSession
 from mooring.virtual.room import Room
+from mooring.virtual.stateless import Stateless
 from mooring.virtual.virtual_server import VirtualServer
 
 TICK: Final = 5.0
 """Seconds between two looks at what has become old."""
+
+
+class Served(NamedTuple):
+    """A virtual server, and who answers its clients."""
+
+    uid: str
+    server: VirtualServer
+    sessions: InSession
+    stateless: Stateless
 
 
 class Virtuals:
@@ -54,21 +65,21 @@ class Virtuals:
             catalogs=Catalogs(errands, converse, clock, self._changed),
             cursors=Cursors(sessions.sealer.ring),
         )
-        self._known: dict[Ref, tuple[str, VirtualServer, InSession]] = {}
+        self._known: dict[Ref, Served] = {}
 
-    def swap(self, table: Table) -> dict[str, InSession]:
+    def swap(self, table: Table) -> dict[str, Served]:
         """From now on this table holds; returns who answers at each path."""
         known, self._known = self._known, {}
-        answering: dict[str, InSession] = {}
+        answering: dict[str, Served] = {}
         for virtual in table.virtuals:
             declared = Declared(virtual)
             found = known.get(virtual.ref)
-            if found is None or found[0] != virtual.uid:
+            if found is None or found.uid != virtual.uid:
                 server = VirtualServer(declared, self.room)
-                found = virtual.uid, server, InSession(server)
+                found = Served(virtual.uid, server, InSession(server), Stateless(server))
             self._known[virtual.ref] = found
-            found[1].become(declared)
-            answering |= dict.fromkeys(virtual.paths, found[2])
+            found.server.become(declared)
+            answering |= dict.fromkeys(virtual.paths, found)
         self.room.catalogs.swap({entry.ref: entry for entry in table.entries})
         return answering
 
@@ -77,8 +88,8 @@ class Virtuals:
         try:
             async with asyncio.TaskGroup() as group:
                 self.room.errands.begin(group)
-                for _, server, _ in self._known.values():
-                    server.changed()
+                for served in self._known.values():
+                    served.server.changed()
                 while True:
                     await self.room.clock.sleep(TICK)
                     self._remind()
@@ -91,10 +102,10 @@ class Virtuals:
         for stream in tuple(self.room.streams):
             stream.end()
 
-    def _changed(self, backend: Ref) -> None:
-        for ref, (_, server, _) in self._known.items():
-            if ref.namespace == backend.namespace and server.concerns(backend.name):
-                server.changed()
+    def _changed(self, backend: Ref, said: Iterable[str]) -> None:
+        for ref, served in self._known.items():
+            if ref.namespace == backend.namespace and served.server.concerns(backend.name):
+                served.server.changed(said)
 
     def _keep(self) -> None:
         """What sessions have at backends is in use as long as they are; others are forgotten."""
