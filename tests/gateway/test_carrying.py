@@ -471,7 +471,7 @@ def test_a_request_waits_for_the_instance_that_is_being_started(world: Any, run:
             w.table(**gone(standin))
             standin.sessions.clear()
             asked = asyncio.ensure_future(w.call(session=session))
-            await eventually(lambda: w.gateway.recovery.is_under_way(w.sessions.find(session)))
+            await eventually(lambda: w.sessions.find(session).moving)
             w.table(**{standin.name: {"uid": "started"}})
             assert (await asked).json["result"]["session"] == "notes-0-session-2"
 

@@ -44,18 +44,16 @@ async def carry(
 
     `remake` makes the parcel anew for another owner. Raises Unavailable.
     """
-    if session.looked and not trip.plant.recovery.is_under_way(session):
-        generation = session.generation
-        found: Found
+    generation = session.generation
+    found: Found | None = None
+    if session.looked and not session.moving:
         try:
             found = await trip.plant.courier.deliver(trip.entry, trip.ask, parcel)
         except Unavailable as error:
             found = error
-        else:
-            if type(found) is Sent and found.reply.status not in DOUBTFUL:
-                return found
-        return await _Errand(trip, session, remake).go_on(found, generation)
-    return await _Errand(trip, session, remake).go_on(None, session.generation)
+        if type(found) is Sent and found.reply.status not in DOUBTFUL:
+            return found
+    return await _Errand(trip, session, remake).go_on(found, generation)
 
 
 class _Errand:
@@ -74,7 +72,7 @@ class _Errand:
         """From what was found at the owner of that generation; None: it was not sent yet."""
         plant, session = self._trip.plant, self._session
         while True:
-            if found is None and not plant.recovery.is_under_way(session):
+            if found is None and not session.moving:
                 generation, found = await self._send()
             if plant.sessions.has_ended(session):
                 _let_go(found)

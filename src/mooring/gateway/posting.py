@@ -7,7 +7,7 @@ from mooring.errors import MooringError
 from mooring.gateway.carrying import carry
 from mooring.gateway.opening import first_message
 from mooring.gateway.relay import Answer, pass_on
-from mooring.gateway.trip import CALL_SECONDS, Trip
+from mooring.gateway.trip import CALL, CALL_SECONDS, Trip
 from mooring.sessions.courier import Parcel, Sent
 from mooring.sessions.journal import METHODS
 from mooring.sessions.open_sessions import Session
@@ -42,10 +42,12 @@ def parcel(trip: Trip) -> Parcel:
     message = call.message
     if message is None:
         return Parcel("POST", trip.headers(), body, False, CALL_SECONDS)
+    if message.method == CALL:
+        return Parcel("POST", trip.headers(), body, False, CALL_SECONDS, message.name)
     session = trip.session
     if session is not None and session.generation and message.type == "response":
         body = splice(body, id=meant(session.generation, message.id))
-    return Parcel("POST", trip.headers(), body, trip.is_repeatable, CALL_SECONDS, trip.tool)
+    return Parcel("POST", trip.headers(), body, trip.is_repeatable, CALL_SECONDS)
 
 
 async def bring_back(trip: Trip, sent: Sent, session: Session | None) -> None:

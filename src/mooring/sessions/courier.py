@@ -85,7 +85,7 @@ class Courier:
         Raises Unavailable where no instance could be reached, or the one that was did not
         answer.
         """
-        way = self.choose(entry, ask)
+        way = route(entry, ask, self._sessions.everywhere, next(self._turns))
         if isinstance(way, Reject):
             return way
         try:

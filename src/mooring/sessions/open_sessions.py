@@ -54,7 +54,7 @@ class Session:
 
     __slots__ = (
         "absent", "calls", "confirmed_at", "counted", "failures", "generation", "id", "kept",
-        "key", "looked", "lost", "notices", "retry_at", "revision", "sealed", "streams", "until",
+        "key", "looked", "lost", "moving", "notices", "retry_at", "revision", "sealed", "streams", "until",
         "used_at",
     )  # fmt: skip
 
@@ -77,6 +77,8 @@ class Session:
         """Whether its record was looked up, or made here."""
         self.lost = -1
         """The generation whose owner has said that it knows the session no more."""
+        self.moving = False
+        """It is being recovered."""
         self.notices: tuple[bytes, ...] = ()
         """Messages of ours that its client is to be told on the next stream."""
         self.failures = 0

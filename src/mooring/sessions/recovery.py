@@ -122,10 +122,6 @@ class Recovery:
         """From now on recoveries run in this group; with None, not at all."""
         self._group = group
 
-    def is_under_way(self, session: Session) -> bool:
-        """Whether somebody recovers this session just now."""
-        return session.key in self._flights
-
     def withdraw(self, session: Session, request_id: bytes | None) -> None:
         """Its client has cancelled a request that may be waiting."""
         flight = self._flights.get(session.key)
@@ -187,6 +183,7 @@ class Recovery:
                 if self._group is None:
                     return Failed("RecoveryFailed", "this Mooring is going away")
                 flight = self._flights[session.key] = _Flight()
+                session.moving = True
                 work = self._fly(session, flight, headers)
                 flight.task = self._group.create_task(work)
             future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
@@ -205,6 +202,7 @@ class Recovery:
             outcome = Failed("RecoveryFailed", f"{_FAILED}: see the log")
         finally:
             del self._flights[session.key]
+            session.moving = False
             for _, future in flight.waiting:
                 if not future.done():
                     future.set_result(outcome)
