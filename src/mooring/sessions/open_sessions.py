@@ -54,8 +54,8 @@ class Session:
 
     __slots__ = (
         "absent", "calls", "confirmed_at", "counted", "failures", "generation", "id", "kept",
-        "key", "looked", "lost", "moving", "notices", "retry_at", "revision", "sealed", "streams", "until",
-        "used_at",
+        "key", "looked", "lost", "moving", "notices", "retry_at", "revision", "sealed", "streams",
+        "until", "used_at",
     )  # fmt: skip
 
     def __init__(self, id: str, sealed: SealedSession, until: float, used_at: float) -> None:
