@@ -57,6 +57,17 @@ class Count:
     files: frozenset[str]
     memory: int
 
+    def beyond(self, warm: "Count") -> list[str]:
+        """What there is more of than there was."""
+        found = [f"file {name}" for name in sorted(self.files - warm.files)]
+        if self.processes > warm.processes:
+            found.append(f"{self.processes} processes, not {warm.processes}")
+        if self.descriptors > warm.descriptors + SLACK:
+            found.append(f"{self.descriptors} descriptors, not {warm.descriptors}")
+        if self.memory > warm.memory + GROWTH:
+            found.append(f"{self.memory} bytes, not {warm.memory}")
+        return found
+
 
 class Fleet:
     """The servers, and the programs that run them."""
@@ -140,10 +151,10 @@ def test_what_starts_and_crashes_leaves_nothing(mooring: Mooring, cycles: int) -
     assert before is not None
     warm = before
 
-    def flat() -> bool:
-        now = fleet.count()
-        same = now.processes <= warm.processes and now.files <= warm.files
-        return same and now.descriptors <= warm.descriptors + SLACK
+    def grown() -> list[str]:
+        return fleet.count().beyond(warm)
 
-    wait_until(f"no more than {warm.processes} processes and so on", flat, 30)
-    assert fleet.count().memory - warm.memory < GROWTH
+    try:
+        wait_until("nothing more than when it was warm", lambda: not grown(), 30)
+    finally:
+        assert grown() == []
