@@ -51,6 +51,10 @@ def budgets(
     idle = memory["idle"]
     told.append(Budget("memory of the daemon", 80, idle["daemon"] / MB, "MB"))
     told.append(Budget("memory of the keeper", 40, idle["keeper"] / MB, "MB"))
+    if "probes" in times:
+        share, size = times["probes"]["share"] * 100, times["probes"]["bytes"] / MB
+        told.append(Budget("CPU of 1,000 instances probed every 30 s", 15, share, "% of a core"))
+        told.append(Budget("memory of the daemon with those", 300, size, "MB"))
     return told
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import scaling
 from load import Endpoint, Figures, open_sessions, put_load
 from memory import weigh
+from probes import probing
 from report import Row, page
 from scaling import workers
 from systems import installation, mooring, nginx, peer, peers, upstream
@@ -92,6 +93,8 @@ def bench(home: Path, tools: Path, quick: bool) -> str:
         weights = weigh(ours)
         theirs, more = with_peers(home, behind, tools)
         times = {"starts": starts(ours), "commands": took, "seal": seal_microseconds()}
+        (home / "probes").mkdir()
+        times["probes"] = probing(home / "probes")
     rows += theirs
     raw = {"calls": [row.raw() for row in [*rows, *scaled]], "memory": weights, "times": times}
     (HERE / "results.json").write_text(json.dumps(raw, indent=1) + "\n")

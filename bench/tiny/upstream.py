@@ -2,6 +2,8 @@
 
 It parses next to nothing, so that what a benchmark measures is what stands in front of it.
 `/mcp` answers in JSON, `/sse` with an event stream of one event. It speaks for every session.
+
+    python upstream.py PORT [HOST]
 """
 
 import asyncio
@@ -13,11 +15,16 @@ import uvloop
 
 ID = re.compile(rb'"id":\s*("[^"]*"|\d+)')
 LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
+TOOL = (
+    b'{"name":"echo%d","description":"Says what it was told, word for word.","inputSchema":{"type":'
+    b'"object","properties":{"text":{"type":"string","description":"What to say."},"times":{"type":'
+    b'"integer","minimum":1}},"required":["text"]},"annotations":{"readOnlyHint":true}}'
+)
 RESULTS = {
     b'"tools/call"': b'{"content":[{"type":"text","text":"ahoy"}],"isError":false}',
     b'"initialize"': b'{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},'
     b'"serverInfo":{"name":"tiny","version":"1"}}',
-    b'"tools/list"': b'{"tools":[{"name":"echo","inputSchema":{"type":"object"}}]}',
+    b'"tools/list"': b'{"tools":[%b]}' % b",".join(TOOL % number for number in range(20)),
 }
 JSON = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n%bcontent-length: %d\r\n\r\n%b"
 STREAM = (
@@ -65,10 +72,10 @@ def answer(head: bytes, body: bytes) -> bytes:
     return JSON % (session, len(payload), payload)
 
 
-async def main(port: int) -> None:
-    server = await asyncio.get_running_loop().create_server(Answerer, "127.0.0.1", port)
+async def main(port: int, host: str = "127.0.0.1") -> None:
+    server = await asyncio.get_running_loop().create_server(Answerer, host, port)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1])))
+    uvloop.run(main(int(sys.argv[1]), *sys.argv[2:]))

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from mooring.core.address import Address
-from mooring.core.table import Table, build, paths_of
+from mooring.core.table import Made, Table, build, paths_of
 from mooring.kinds.group import MCPGroup
 from mooring.kinds.ref import Ref
-from mooring.kinds.server import MCPServer
+from mooring.kinds.server import MCPServer, ServerStatus
 from mooring.kinds.virtual import VirtualMCPServer
 
 
@@ -101,3 +101,17 @@ def test_a_virtual_server_refers_to_the_entries_of_its_group() -> None:
     assert build(servers, [], [virtual]).virtuals[0].judgement.reason == "GroupNotFound"
     for order in itertools.permutations(servers):
         assert build(order, [group], [virtual]) == table
+
+
+def test_entries_of_objects_that_did_not_change_are_taken_over() -> None:
+    made: Made = {}
+    one, other = server("time", "default", row("a")), server("other", "default", row("b"))
+    first = build([one, other], made=made)
+    changed = one.model_copy(update={"status": ServerStatus(phase="Failed")})
+    second = build([other, changed], made=made)
+    assert second == build([changed, other])
+    by_ref = {entry.ref: entry for entry in second.entries}
+    assert by_ref[other.ref] is first.by_path["/servers/other/mcp"]
+    assert by_ref[one.ref].phase == "Failed"
+    assert build([changed], made=made) == build([changed])
+    assert set(made) == {one.ref}

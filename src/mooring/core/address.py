@@ -5,6 +5,7 @@ which is HTTP over a Unix socket with the path behind the `#`.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 
@@ -30,6 +31,7 @@ class Address:
         return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
 
 
+@lru_cache(maxsize=4096)  # the same few are looked at with every table
 def parse(text: str) -> Address:
     """The address that `text` names; ValueError where it names none."""
     parts = urlsplit(text)

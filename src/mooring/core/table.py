@@ -6,6 +6,7 @@ itself, and swapped whole. A request reads one table from its beginning to its e
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from types import MappingProxyType
 
 from mooring.core.address import Address, parse
@@ -96,6 +97,10 @@ class Table:
     virtual_by_path: Mapping[str, Virtual] = field(default_factory=dict)
 
 
+Made = dict[Ref, tuple[MCPServer, Entry]]
+"""Entries, each with the object that it was made of."""
+
+
 def paths_of(ref: Ref) -> tuple[str, ...]:
     """Where clients find a server, or a virtual one; the first path is shown to them.
 
@@ -111,14 +116,26 @@ def build(
     servers: Iterable[MCPServer],
     groups: Iterable[MCPGroup] = (),
     virtuals: Iterable[VirtualMCPServer] = (),
+    made: Made | None = None,
 ) -> Table:
-    """The table of these objects; their order does not matter."""
-    known = sorted(servers, key=lambda s: s.ref)
-    entries = {server.ref: _entry(server) for server in known}
+    """The table of these objects; their order does not matter.
+
+    `made`: entries of the table before, taken over where the server is the same object; those of
+    this table are left in it.
+    """
+    before = {} if made is None else dict(made)
+    known = sorted(((server.ref, server) for server in servers), key=itemgetter(0))
+    entries: dict[Ref, Entry] = {}
+    for ref, server in known:
+        held = before.get(ref)
+        entries[ref] = held[1] if held and held[0] is server else _entry(server)
+    if made is not None:
+        made.clear()
+        made.update((ref, (server, entries[ref])) for ref, server in known)
     by_path = {path: entry for entry in entries.values() for path in entry.paths}
     uids = frozenset(uid for entry in entries.values() for uid in entry.upstreams)
     members: dict[Ref, list[MCPServer]] = {group.ref: [] for group in groups}
-    for server in known:
+    for _, server in known:
         group = Ref("MCPGroup", server.ref.namespace, server.spec.group or "")
         if group in members:
             members[group].append(server)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from mooring import telemetry
 from mooring.clock import Clock
 from mooring.core.ports import ObjectReader
-from mooring.core.table import Table, build
+from mooring.core.table import Made, Table, build
 from mooring.errors import Conflict, MooringError
 from mooring.kinds.base import Object
 from mooring.kinds.group import MCPGroup
@@ -39,6 +39,7 @@ class _Objects:
     def __init__(self, swap: Callable[[Table], None]) -> None:
         self._swap = swap
         self._known: dict[str, dict[Ref, Object]] = {}
+        self._made: Made = {}
 
     def listed(self, kind: str, objects: Mapping[Ref, Object]) -> None:
         """All there is of a kind."""
@@ -61,7 +62,7 @@ class _Objects:
         servers = [each for each in every if isinstance(each, MCPServer)]
         groups = [each for each in every if isinstance(each, MCPGroup)]
         virtuals = [each for each in every if isinstance(each, VirtualMCPServer)]
-        self._swap(build(servers, groups, virtuals))
+        self._swap(build(servers, groups, virtuals, self._made))
 
 
 async def _keep(store: ObjectReader, clock: Clock, kind: str, objects: _Objects) -> None:
