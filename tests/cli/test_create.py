@@ -48,6 +48,28 @@ def test_values_are_never_printed(api: Served, moor: Moor) -> None:
         assert "s3cret" not in each.out + each.err
 
 
+def test_a_key_is_added_to_a_secret_that_is_there(api: Served, moor: Moor) -> None:
+    moor("create", "secret", "creds", "--from-literal", "user=me")
+    said = moor("create", "secret", "creds", "--from-literal", "token=s3cret")
+    assert (said.code, said.out) == (0, "secret/creds configured\n")
+    held = api.get(CREDS)
+    assert {key: held.value(key) for key in held.data} == {"user": "me", "token": "s3cret"}
+
+
+def test_a_value_is_replaced_only_where_that_is_said(api: Served, moor: Moor) -> None:
+    moor("create", "secret", "creds", "--from-literal", "token=one", "--from-literal", "user=me")
+    refused = moor("create", "secret", "creds", "--from-literal", "token=two")
+    assert (refused.code, "has token already. To replace it: --overwrite" in refused.err) == (
+        1,
+        True,
+    )
+    assert api.get(CREDS).value("token") == "one"
+    said = moor("create", "secret", "creds", "--from-literal", "token=two", "--overwrite")
+    assert (said.code, said.out) == (0, "secret/creds configured\n")
+    held = api.get(CREDS)
+    assert {key: held.value(key) for key in held.data} == {"user": "me", "token": "two"}
+
+
 def test_a_secret_lives_in_a_namespace(api: Served, moor: Moor) -> None:
     said = moor("create", "secret", "creds", "-n", "team-a", "--from-literal", "a=b")
     assert said.out == "secret/team-a/creds created\n"

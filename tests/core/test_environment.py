@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mooring.core.environment import Complaint, Known, Resolution, secret_names
 from mooring.core.environment import resolve as resolve_known
 from mooring.core.secret_places import PREFIX, in_environment, in_object, places
-from mooring.kinds.secret import Secret
+from mooring.kinds.secret import LockedSecret, Secret
 from mooring.kinds.server import MCPServer
 from mooring.testing.stage import server
 
@@ -203,3 +203,13 @@ def test_no_guess_can_be_tried_on_a_mark_without_the_key() -> None:
         for pepper in (b"one", b"two")
     ]
     assert marks[0] != marks[1]
+
+
+def test_a_secret_that_cannot_be_decrypted_is_named() -> None:
+    held = secret(token="s3cret")["gitea-creds"]
+    locked = LockedSecret(metadata=held.metadata, sealed=b"closed")
+    found = complaint(resolve(gitea(from_secret()), {"gitea-creds": locked}, {}))
+    assert found.reason == "SecretUndecryptable"
+    assert 'secret "gitea-creds" (key "token") cannot be decrypted' in found.message
+    assert "put keys/secrets.key of the data directory back" in found.message
+    assert "or moor create secret gitea-creds --from-literal token=…" in found.message

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from mooring.errors import Invalid, MooringError, Unavailable
+from mooring.errors import Conflict, Invalid, MooringError, Unavailable
 from mooring.kinds.base import ObjectMeta
 from mooring.kinds.ref import Ref
-from mooring.kinds.secret import Secret
+from mooring.kinds.secret import LockedSecret, Secret
 from mooring.kinds.server import MCPServer, ServerSpec, ServerStatus, Source
 from mooring.stores.disk import APPLICATION, MIGRATIONS, connect
-from mooring.stores.sqlite import open_sqlite
+from mooring.stores.sqlite import SqliteStore, open_sqlite
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 KEY = b"k" * 32
@@ -380,12 +380,69 @@ def test_secrets_are_sealed_in_every_file(tmp_path: Path, run: Run) -> None:
     run(test())
 
 
-def test_another_key_is_refused_even_without_secrets(tmp_path: Path, run: Run) -> None:
+async def secret(store: SqliteStore, name: str = "s") -> Secret:
+    found = await store.get(Ref("Secret", "default", name))
+    assert isinstance(found, Secret)
+    return found
+
+
+def test_with_another_key_all_but_the_values_is_there(tmp_path: Path, run: Run) -> None:
     async def test() -> None:
-        path = tmp_path / "s.db"
-        async with open_sqlite(path, KEY):
-            pass
-        assert "another key" in await unavailable(path, b"x" * 32)
+        path, other = tmp_path / "s.db", b"x" * 32
+        async with open_sqlite(path, KEY) as store:
+            await store.put(server())
+            made = await store.put(Secret(metadata=ObjectMeta(name="s"), string_data={"k": "v"}))
+        async with open_sqlite(path, other) as store:
+            locked = await secret(store)
+            assert isinstance(locked, LockedSecret)
+            assert (dict(locked.data), locked.metadata) == ({}, made.metadata)
+            assert "sealed" not in locked.document()
+            assert await store.get(Ref("MCPServer", "default", "time"))
+            meta = locked.metadata.model_copy(update={"labels": {"a": "b"}})
+            plain = Secret.model_validate({**locked.document(), "metadata": meta})
+            with pytest.raises(Conflict, match="cannot be decrypted"):
+                await store.put(plain)
+        async with open_sqlite(path, KEY) as store:
+            assert await secret(store) == made
+
+    run(test())
+
+
+def test_a_locked_secret_can_be_given_new_values_or_removed(tmp_path: Path, run: Run) -> None:
+    async def test() -> None:
+        path, other = tmp_path / "s.db", b"x" * 32
+        async with open_sqlite(path, KEY) as store:
+            for name in "st":
+                await store.put(Secret(metadata=ObjectMeta(name=name), string_data={"k": "v"}))
+        async with open_sqlite(path, other) as store:
+            locked = await secret(store)
+            anew = Secret(metadata=locked.metadata, string_data={"k": "new"})
+            await store.put(anew)
+            await store.delete(Ref("Secret", "default", "t"))
+        async with open_sqlite(path, other) as store:
+            found = await secret(store)
+            assert (type(found), found.value("k")) == (Secret, "new")
+
+    run(test())
+
+
+def test_another_key_is_told_of_as_long_as_something_is_locked(
+    tmp_path: Path, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test() -> None:
+        path, other = tmp_path / "s.db", b"x" * 32
+        async with open_sqlite(path, KEY) as store:
+            await store.put(Secret(metadata=ObjectMeta(name="s"), string_data={"k": "v"}))
+        for _ in range(2):
+            caplog.clear()
+            async with open_sqlite(path, other) as store:
+                assert "store.another_key" in caplog.text
+        async with open_sqlite(path, other) as store:
+            await store.delete(Ref("Secret", "default", "s"))
+        for _ in range(2):
+            caplog.clear()
+            async with open_sqlite(path, other):
+                assert "store.another_key" not in caplog.text
 
     run(test())
 
@@ -401,7 +458,9 @@ def test_a_sealed_value_opens_in_its_own_secret_only(tmp_path: Path, run: Run) -
                 "UPDATE objects SET sealed = (SELECT sealed FROM objects WHERE name = 'b')"
             )
         other.close()
-        assert "secret/a in a form that cannot be read" in await unavailable(path)
+        async with open_sqlite(path, KEY) as store:
+            assert isinstance(await secret(store, "a"), LockedSecret)
+            assert (await secret(store, "b")).value("k") == "b"
 
     run(test())
 

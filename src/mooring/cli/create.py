@@ -2,11 +2,12 @@
 
 import base64
 from pathlib import Path
+from typing import Any
 
 import click
 
-from mooring.cli.client import json_body, path_of
-from mooring.cli.failures import FAILED, USAGE, Failure
+from mooring.cli.client import Api, json_body, path_of
+from mooring.cli.failures import FAILED, USAGE, Failure, Refusal
 from mooring.cli.invocation import Invocation, everywhere, pass_invocation
 from mooring.cli.targets import SECRET, Target
 
@@ -19,6 +20,7 @@ def create() -> None:
 @create.command(
     epilog="\b\nExamples:\n  moor create secret gitea-creds --from-literal token=s3cret"
     "\n  moor create secret gitea-creds --from-env-file .env"
+    "\n  moor create secret gitea-creds --from-literal token=t0ken --overwrite"
     "\n  moor create secret tls --from-file key.pem --from-file cert=server.pem"
 )
 @click.argument("name")
@@ -27,6 +29,7 @@ def create() -> None:
               help="A file with a line KEY=VALUE for each value.")  # fmt: skip
 @click.option("--from-file", "files", multiple=True, metavar="[KEY=]FILE",
               help="A file whose content is the value.")  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace values that the secret has already.")
 @everywhere
 @pass_invocation
 def secret(
@@ -35,8 +38,9 @@ def secret(
     literals: tuple[str, ...],
     env_files: tuple[str, ...],
     files: tuple[str, ...],
+    overwrite: bool,
 ) -> None:
-    """Create a secret. Its values are never printed."""
+    """Create a secret, or add values to one that is there. Values are never printed."""
     values = dict(_pair(text, "--from-literal") for text in literals)
     for file in env_files:
         values |= _env_file(file)
@@ -50,14 +54,31 @@ def secret(
             USAGE,
         )
     target = Target(SECRET, invocation.namespace, name)
-    document = {
+    document: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {"name": name, "namespace": target.namespace},
         "data": {key: base64.b64encode(value).decode() for key, value in values.items()},
     }
-    invocation.api.send("POST", path_of(SECRET, target.namespace), json_body(document))
+    try:
+        invocation.api.send("POST", path_of(SECRET, target.namespace), json_body(document))
+    except Refusal as refusal:
+        if refusal.reason != "AlreadyExists":
+            raise
+        _add(invocation.api, target, document["data"], overwrite=overwrite)
+        print(f"{target} configured")
+        return
     print(f"{target} created")
+
+
+def _add(api: Api, target: Target, coded: dict[str, str], *, overwrite: bool) -> None:
+    """Gives a secret that is there more values; those that it has stay."""
+    path = path_of(SECRET, target.namespace, target.name)
+    there = sorted(coded.keys() & (api.get(path).get("data") or {}).keys())
+    if there and not overwrite:
+        keys = ", ".join(there)
+        raise Failure(f"{target} exists and has {keys} already. To replace it: --overwrite", FAILED)
+    api.send("PATCH", path, json_body({"data": coded}, "application/merge-patch+json"))
 
 
 def _pair(text: str, option: str) -> tuple[str, bytes]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from mooring.core.checksum import canonical
-from mooring.kinds.secret import Secret
+from mooring.kinds.secret import LockedSecret, Secret
 from mooring.kinds.server import MCPServer, SecretStoreName
 
 STORES: tuple[SecretStoreName, ...] = get_args(SecretStoreName)
@@ -73,13 +73,18 @@ def in_object(place: SecretPlace, secret: Secret | None) -> Found:
     remedy = f"moor create secret {name}{inside} --from-literal {key}=…"
     if secret is None:
         return NoSecret("SecretNotFound", f'secret "{name}" does not exist', remedy)
+    if isinstance(secret, LockedSecret):
+        wrong = f'secret "{name}" (key "{key}") cannot be decrypted with the key of this Mooring'
+        back = "put keys/secrets.key of the data directory back and start again, or"
+        return NoSecret("SecretUndecryptable", wrong, f"{back} {remedy}")
     if key not in secret.data:
         return NoSecret("SecretKeyNotFound", f'secret "{name}" has no key "{key}"', remedy)
     value = secret.value(key)
+    again = f"{remedy} --overwrite"
     if value == "":
-        return NoSecret("SecretEmpty", f'key "{key}" of secret "{name}" is empty', remedy)
+        return NoSecret("SecretEmpty", f'key "{key}" of secret "{name}" is empty', again)
     if value is None or not usable(value):
-        return NoSecret("SecretUnusable", f'key "{key}" of secret "{name}" is not text', remedy)
+        return NoSecret("SecretUnusable", f'key "{key}" of secret "{name}" is not text', again)
     stamp = {"uid": secret.metadata.uid, "version": secret.metadata.resource_version}
     return SecretValue(value, {"secret": name, "key": key} | stamp)
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from mooring.core.ports import Change
 from mooring.kinds.base import Object
 from mooring.kinds.ref import Ref
-from mooring.kinds.secret import Secret
+from mooring.kinds.secret import LockedSecret, Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +133,9 @@ def _unwelcome(stored: Object, new: Object, same: bool) -> Refusal | None:
     added = sorted(set(new.metadata.finalizers) - set(stored.metadata.finalizers))
     if stored.metadata.deletion_timestamp and added:
         return Refusal("Conflict", f"{new.ref} is being deleted; it takes no finalizer {added[0]}")
+    if isinstance(stored, LockedSecret) and not (isinstance(new, Secret) and new.data):
+        locked = "cannot be decrypted; give it values anew, or put its key back"
+        return Refusal("Conflict", f"{new.ref} {locked}")
     if isinstance(stored, Secret) and stored.immutable and not same:
         return Refusal("Conflict", f"{new.ref} is immutable; delete it, then make a new one")
     return None

@@ -94,3 +94,14 @@ def without_values(applied: object) -> str | None:
         if isinstance(told.get(part), dict):
             kept[part] = dict.fromkeys(told[part], "")
     return json.dumps(kept, separators=(",", ":")) + "\n"
+
+
+class LockedSecret(Secret):
+    """A Secret whose values the key of this installation does not open.
+
+    It is there, so that whoever needs it is told what is wrong; a store keeps its values closed,
+    for when the right key is put back.
+    """
+
+    sealed: bytes = Field(default=b"", repr=False, exclude=True)
+    """The values as they are stored."""

@@ -8,6 +8,7 @@ starts from what the disk has. Values of Secrets are sealed before they reach th
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -17,13 +18,14 @@ from pathlib import Path
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
+from mooring import telemetry
 from mooring.clock import Clock
 from mooring.core.ports import Change
 from mooring.errors import Invalid, MooringError, Unavailable
 from mooring.kinds.base import Object
 from mooring.kinds.ref import Ref
 from mooring.kinds.registry import BY_NAME
-from mooring.kinds.secret import Secret
+from mooring.kinds.secret import LockedSecret, Secret
 from mooring.stores.disk import Connect, Disk, Row, connect
 from mooring.stores.ledger import Ledger, new_uid
 from mooring.stores.seal import Seal
@@ -48,7 +50,8 @@ async def open_sqlite(
     """The store in that file, made if it is not there; `key` (32 bytes) seals Secrets.
 
     Raises Unavailable("StoreUnavailable") where the file cannot be used: unreadable, damaged,
-    another program's, in use, sealed with another key, or of a newer version.
+    another program's, in use, or of a newer version. Secrets that the key does not open are
+    there without their values.
     """
     thread = ThreadPoolExecutor(1, "mooring-store")
     loop = asyncio.get_running_loop()
@@ -194,23 +197,37 @@ def _row(change: Change, seal: Seal) -> Row:
         )
     except PydanticSerializationError as error:
         raise Invalid("BadRequest", f"{made.ref} holds text that is not valid Unicode") from error
-    return Row(made.ref, body, seal.close(secret.data, made.metadata.uid) if secret else None)
+    return Row(made.ref, body, _sealed(secret, seal) if secret else None)
+
+
+def _sealed(secret: Secret, seal: Seal) -> bytes:
+    """Its values, closed; those that could not be opened as they were."""
+    if isinstance(secret, LockedSecret):
+        return secret.sealed
+    return seal.close(secret.data, secret.metadata.uid)
 
 
 def _load(disk: Disk, seal: Seal, history: int) -> Shelf:
     """Opens the file and reads all of it."""
     disk.open()
-    witness = disk.witness()
-    if witness is None:
-        disk.write((), disk.version(), seal.close(_WITNESS, ""))
-    elif seal.open(witness, "") is None:
-        raise disk.unavailable("was sealed with another key; put its own key file back")
     objects = [(row.ref, _object(row, seal)) for row in disk.rows()]
     unread = [str(ref) for ref, made in objects if made is None]
     if unread:
         what = f"holds {unread[0]} in a form that cannot be read"
         raise disk.unavailable(f"{what}; restore it from a copy, or run the version that wrote it")
+    _witnessed(disk, seal, locked=any(isinstance(made, LockedSecret) for _, made in objects))
     return Shelf((made for _, made in objects if made), disk.version(), history)
+
+
+def _witnessed(disk: Disk, seal: Seal, *, locked: bool) -> None:
+    """Tells of another key as long as anything is sealed with it."""
+    witness = disk.witness()
+    if witness is not None and seal.open(witness, "") is not None:
+        return
+    if locked:
+        telemetry.event("store.another_key", logging.WARNING, store=disk.path)
+    else:
+        disk.write((), disk.version(), seal.close(_WITNESS, ""))
 
 
 def _object(row: Row, seal: Seal) -> Object | None:
@@ -225,4 +242,7 @@ def _object(row: Row, seal: Seal) -> Object | None:
     if row.sealed is None:
         return made
     opened = seal.open(row.sealed, made.metadata.uid)
-    return None if opened is None else made.model_copy(update={"data": opened})
+    if opened is not None:
+        return made.model_copy(update={"data": opened})
+    telemetry.event("secret.locked", logging.WARNING, secret=row.ref)
+    return LockedSecret.model_validate({**dict(made), "sealed": row.sealed})
