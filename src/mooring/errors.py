@@ -52,6 +52,10 @@ FAMILIES: Mapping[str, Mapping[str, tuple[int, str]]] = MappingProxyType(
         },
         "Unavailable": {
             "AnswerUnreadable": (503, "A server answered with what is no message, or too long."),
+            "BackendLeftAlone": (
+                503,
+                "A remote backend failed too often; it is tried again after a while.",
+            ),
             "CannotInstall": (503, "The package of a server could not be installed."),
             "CannotStart": (503, "The program of a server could not be started."),
             "CannotStop": (503, "A program of Mooring's own does not end."),

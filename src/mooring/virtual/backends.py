@@ -57,6 +57,12 @@ class Backends:
         if entry is None:
             call.refuse(503, "NoReadyInstance", f"backend {backend} cannot be asked now")
             return
+        with self._server.shields.around(call, entry) as admitted:
+            if admitted:
+                await self._forward(call, state, entry, body)
+
+    async def _forward(self, call: Call, state: ClientState, entry: Entry, body: bytes) -> None:
+        backend = entry.ref.name
         half = state.half(backend)
         session = await self._ready(state, half, entry)
         hearing = self._hearing(state, half, entry, session)

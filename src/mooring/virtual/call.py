@@ -26,6 +26,7 @@ class Call(Protocol):
     era: Era
     message: Envelope | None
     outcome: Any
+    reason: str
 
     def respond(self, status: int, headers: Headers, body: bytes = b"") -> None: ...
     def start(self, status: int, headers: Headers) -> None: ...

@@ -169,8 +169,11 @@ class Stateless:
         self, call: Call, sight: Sight, backend: str, body: bytes, headers: Headers | None = None
     ) -> None:
         told = self._server.declared.caller(call.headers).told(backend)
-        errand = Errand(sight.backends[backend].entry, body, headers=told, instead=headers)
-        await self._room.gate.forward_alone(call, errand)
+        entry = sight.backends[backend].entry
+        errand = Errand(entry, body, headers=told, instead=headers)
+        with self._server.shields.around(call, entry) as admitted:
+            if admitted:
+                await self._room.gate.forward_alone(call, errand)
 
     # -- how it is said ---------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from mooring.virtual.catalogs import Watch, settled
 from mooring.virtual.cursors import Whose
 from mooring.virtual.declared import NOBODY, Caller, Declared
 from mooring.virtual.room import Room
+from mooring.virtual.shielding import Shields
 from mooring.virtual.sight import Backend, Sight
 from mooring.virtual.states import ClientState
 
@@ -39,6 +40,7 @@ class VirtualServer:
     def __init__(self, declared: Declared, room: Room) -> None:
         self.declared = declared
         self.room = room
+        self.shields = Shields(room.clock, lambda: self.declared.virtual.health)
         self._sights: dict[tuple[Era, bytes], Sight] = {}
         """By era, and fingerprint of what backends are told of the caller."""
         self._announcing = False
