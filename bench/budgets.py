@@ -40,6 +40,8 @@ def budgets(
             if ("nginx", "JSON", n) in cost
         ),
         Budget("sealing or opening a session id", 5, max(times["seal"].values()), "µs"),
+        Budget("a session's first call after its instance was killed, p99", 2000,
+               times["recovery"]["p99"] * 1e3, "ms"),
         Budget("the slowest command", 150, max(times["commands"].values()) * 1e3, "ms"),
     ]  # fmt: skip
     for what, weights in memory.items():

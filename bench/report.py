@@ -132,4 +132,7 @@ def _times(times: Mapping[str, Mapping[str, float]]) -> str:
     cells = [[what, f"{took * 1e3:.0f} ms"] for what, took in times["starts"].items()]
     cells += [[f"`{what}`", f"{took * 1e3:.0f} ms"] for what, took in times["commands"].items()]
     cells += [[f"session id: {what}", f"{us:.1f} µs"] for what, us in times["seal"].items()]
+    recovery = times["recovery"]
+    what = f"first call of a session whose instance was killed ({recovery['sessions']:.0f} of them)"
+    cells += [[f"{what}, {which}", f"{recovery[which] * 1e3:.0f} ms"] for which in ("p50", "p99")]
     return "## Time\n\n" + _table("what | takes", cells)

@@ -20,6 +20,7 @@ import scaling
 from load import Endpoint, Figures, open_sessions, put_load
 from memory import weigh
 from probes import probing
+from recovering import recoveries
 from report import Row, page
 from scaling import workers
 from systems import installation, mooring, nginx, peer, peers, upstream
@@ -92,7 +93,12 @@ def bench(home: Path, tools: Path, quick: bool) -> str:
             scaled = measure(several, ROUNDS, SECONDS, scaling.CONNECTIONS)
         weights = weigh(ours)
         theirs, more = with_peers(home, behind, tools)
-        times = {"starts": starts(ours), "commands": took, "seal": seal_microseconds()}
+        times = {
+            "starts": starts(ours),
+            "commands": took,
+            "seal": seal_microseconds(),
+            "recovery": recoveries(ours),
+        }
         (home / "probes").mkdir()
         times["probes"] = probing(home / "probes")
     rows += theirs

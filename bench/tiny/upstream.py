@@ -1,9 +1,10 @@
 """The smallest MCP server over HTTP: answers every request with its own id.
 
 It parses next to nothing, so that what a benchmark measures is what stands in front of it.
-`/mcp` answers in JSON, `/sse` with an event stream of one event. It speaks for every session.
+`/mcp` answers in JSON, `/sse` with an event stream of one event. It speaks for every session; with
+`sessions` behind the host only for those that it opened itself.
 
-    python upstream.py PORT [HOST]
+    python upstream.py PORT [HOST [sessions]]
 """
 
 import asyncio
@@ -14,6 +15,8 @@ import sys
 import uvloop
 
 ID = re.compile(rb'"id":\s*("[^"]*"|\d+)')
+SESSION = re.compile(rb"(?i)\r\nmcp-session-id: *(\S+)")
+OPEN: set[bytes] | None = set() if "sessions" in sys.argv else None
 LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 TOOL = (
     b'{"name":"echo%d","description":"Says what it was told, word for word.","inputSchema":{"type":'
@@ -54,6 +57,8 @@ class Answerer(asyncio.Protocol):
 
 def answer(head: bytes, body: bytes) -> bytes:
     """The whole response to one request."""
+    if OPEN is not None and (given := SESSION.search(head)) and given[1] not in OPEN:
+        return b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"
     found = ID.search(body)
     if found is None:
         status = b"405 Method Not Allowed" if head.startswith(b"GET") else b"202 Accepted"
@@ -65,7 +70,10 @@ def answer(head: bytes, body: bytes) -> bytes:
     payload = b'{"jsonrpc":"2.0","id":%b,%b}' % (found.group(1), text)
     session = b""
     if b'"initialize"' in body:
-        session = b"mcp-session-id: %b\r\n" % secrets.token_hex(16).encode()
+        id = secrets.token_hex(16).encode()
+        session = b"mcp-session-id: %b\r\n" % id
+        if OPEN is not None:
+            OPEN.add(id)
     if head.startswith(b"POST /sse"):
         event = b"event: message\ndata: %b\n\n" % payload
         return STREAM % (session, len(event), event)
