@@ -107,6 +107,8 @@ def test_a_claim_says_how_it_goes() -> None:
     found = claim(under_way, [], NEW)
     assert (found.holds, found.reason) == (True, "RolloutInProgress")
     assert found.message == "revision 3: 1 of 2 updated"
+    tried = claim(under_way, [row("old"), row("new", "ERROR")], NEW)
+    assert (tried.holds, tried.message) == (True, "revision 3: 1 of 2 updated; m")
     done = claim(begun(row("new"), row("new")), [], NEW)
     assert (done.holds, done.reason) == (True, "RolloutComplete")
     assert done.message == "revision 3 is rolled out"

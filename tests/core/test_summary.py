@@ -155,3 +155,17 @@ def test_a_store_of_records_that_is_away_is_a_condition_from_then_on() -> None:
     assert told == ("False", "SessionStoreUnavailable", "gateway 1: away")
     back = settled(TIME.model_copy(update={"status": away}), "")
     assert condition(back, "SessionStoreAvailable") == ("True", "SessionStoreReachable", "")
+
+
+def test_one_reason_for_all_is_the_reason() -> None:
+    def reason(*rows: InstanceStatus) -> str:
+        return condition(summary(list(rows), len(rows)), "Ready")[1]
+
+    missing = row("ERROR").model_copy(update={"reason": "CommandNotFound"})
+    exited = row("ERROR").model_copy(update={"reason": "Exited"})
+    looping = row("CrashLoopBackOff").model_copy(update={"reason": "Exited"})
+    assert reason(missing, missing) == "CommandNotFound"
+    assert reason(missing, exited) == "NoInstancesReady"
+    assert reason(looping) == "CrashLoopBackOff"
+    assert reason(missing, row("Starting")) == "NoInstancesReady"
+    assert reason(missing, row("Ready")) == "SomeInstancesReady"

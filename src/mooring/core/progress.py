@@ -14,6 +14,7 @@ from mooring.core.conditions import Claim
 from mooring.core.events import Happening
 from mooring.core.health import standing
 from mooring.core.rollout import outdated
+from mooring.core.rows import FAILING
 from mooring.kinds.server import InstanceStatus, Revision, Rollout
 
 TYPE = "Progressing"
@@ -84,7 +85,8 @@ def claim(rollout: Rollout, rows: Sequence[InstanceStatus], course: Course) -> C
     if rollout.state == "Complete":
         return Claim(TYPE, True, "RolloutComplete", f"revision {course.revision} is rolled out")
     if rollout.state == "Progressing":
-        return Claim(TYPE, True, "RolloutInProgress", f"revision {course.revision}: {done}")
+        said = f"revision {course.revision}: {done}{_why(rows, course)}"
+        return Claim(TYPE, True, "RolloutInProgress", said)
     return Claim(TYPE, False, DEADLINE, f"{_late(rollout, course)}: {done}{_why(rows, course)}")
 
 
@@ -122,9 +124,10 @@ def _late(rollout: Rollout, course: Course) -> str:
 
 
 def _why(rows: Sequence[InstanceStatus], course: Course) -> str:
-    """What is wrong with the first instance that is not as wanted."""
-    unready = [row for row in rows if row.checksum == course.checksum and not _serves(row)]
-    said = next((row.message for row in unready if row.message), "")
+    """What is wrong with the first instance that fails."""
+    new = [row for row in rows if row.checksum == course.checksum and not _serves(row)]
+    failing = [row for row in new if row.state in FAILING or row.state == "Ready"]
+    said = next((row.message for row in failing if row.message), "")
     return f"; {said}" if said else ""
 
 

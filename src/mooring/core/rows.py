@@ -15,6 +15,8 @@ LIVE: tuple[State, ...] = ("Installing", "Starting", "Ready")
 UPCOMING: tuple[State, ...] = ("Installing", "Starting")
 WAITING: tuple[State, ...] = ("Pending", "Restarting", "CrashLoopBackOff")
 """States of an instance that is down, and not for a failed attempt."""
+FAILING: tuple[State, ...] = ("ERROR", "CrashLoopBackOff", "Restarting")
+"""States of an instance that is down because something went wrong with it."""
 
 
 def enter(row: InstanceStatus, state: State, now: datetime, **changes: Any) -> InstanceStatus:

@@ -9,6 +9,7 @@ from mooring.core.environment import Complaint
 from mooring.core.health import best, standing
 from mooring.core.progress import Change
 from mooring.core.rollout import outdated
+from mooring.core.rows import FAILING
 from mooring.core.sentence import count, sentence
 from mooring.core.table import paths_of
 from mooring.core.workload import Workload, restarted
@@ -29,7 +30,6 @@ _PROGRESS: tuple[tuple[State, Phase], ...] = (
     ("Pending", "Pending"),
 )
 STORE = "SessionStoreAvailable"
-_FAILING: frozenset[State] = frozenset({"ERROR", "CrashLoopBackOff", "Restarting"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def _phase(server: MCPServer, rows: Sequence[InstanceStatus], ready: int, wanted
         return "Ready"
     states = {row.state for row in rows}
     unwell = any(row.state == "Ready" and standing(row) != "preferred" for row in rows)
-    if best(rows) != "out" and (states & _FAILING or unwell):
+    if best(rows) != "out" and (states & set(FAILING) or unwell):
         return "Degraded"
     return next((phase for state, phase in _PROGRESS if state in states), "Failed")
 
@@ -100,8 +100,17 @@ def _readiness(status: ServerStatus, outcome: Outcome, said: str) -> Claim:
     elif isinstance(outcome.target, Complaint):
         reason = outcome.target.reason
     else:
-        reason = "NoInstancesReady"
+        reason = _shared_reason(status.instances) or "NoInstancesReady"
     return Claim("Ready", holds, reason, said)
+
+
+def _shared_reason(rows: Sequence[InstanceStatus]) -> str:
+    """Why none serves, where that is one reason for all of them: `CommandNotFound`."""
+    staying = [row for row in rows if row.state != "Draining"]
+    looping: State = "CrashLoopBackOff"
+    reasons = {looping if row.state == looping else row.reason for row in staying}
+    failing = all(row.state in FAILING for row in staying)
+    return reasons.pop() if failing and len(reasons) == 1 else ""
 
 
 def _records(before: Iterable[Condition], trouble: str) -> list[Claim]:
