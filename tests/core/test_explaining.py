@@ -85,6 +85,14 @@ def test_one_that_keeps_ending() -> None:
     ]  # fmt: skip
 
 
+def test_gateways_that_leave_it_alone() -> None:
+    words = "no new sessions from gateway main for a while: connections to it fail"
+    lately = {"reason": "Ejected", "message": f"gitea-0: {words}", "lastTimestamp": EARLIER}
+    long_ago = {**lately, "lastTimestamp": "2026-01-01T00:00:00Z"}
+    assert explained(lately)[-2] == f"Ejected: {words} (40s ago)"
+    assert not any(line.startswith("Ejected") for line in explained(long_ago))
+
+
 @pytest.mark.parametrize(
     ("row", "step"),
     [

@@ -7,6 +7,7 @@ from typing import Any
 from support.standin import JSON, message, result
 
 from mooring.core.load import Load
+from mooring.core.reporting import Report
 from mooring.testing.clock import FakeClock
 
 
@@ -282,5 +283,21 @@ def test_a_big_answer_arrives_whole(world: Any, run: Any) -> None:
 
             w.standins["notes"][0].behaviour = big
             assert json.loads((await w.call()).body)["result"]["text"] == text
+
+    run(story())
+
+
+def test_an_instance_that_cannot_be_reached_is_left_alone_and_told_of(world: Any, run: Any) -> None:
+    async def story() -> None:
+        async with world({"notes": 2}) as at:
+            away, there = at.standins["notes"]
+            await away.__aexit__()
+            for _ in range(20):
+                await at.open()
+            assert there.opened == 20
+            report = at.gateway.tally.add_to(Report())
+            assert report.ejections == {away.uid: 30.0}
+            at.table(**{away.name: {"address": ""}})
+            assert at.gateway.tally.add_to(Report()).ejections == {}
 
     run(story())

@@ -11,6 +11,7 @@ from typing import Any
 
 from mooring.core.columns import age
 from mooring.core.durations import short
+from mooring.core.ejection import LONGEST
 
 Document = Mapping[str, Any]
 
@@ -51,6 +52,7 @@ def explain(
         *_attempts(row, now),
         *_last_exit(row, mine, now),
         *_probes(row, server, now),
+        *_ejections(mine, now),
     )
     return [*facts, f"Next: {_next(instance, row)}"]
 
@@ -141,6 +143,17 @@ def _probes(row: Document, server: Document, now: datetime) -> Iterator[str]:
     failed = row.get("failedProbes", 0)
     if failed:
         yield f"Failed probes in a row: {failed} of {threshold}; probed every {every} s."
+
+
+def _ejections(mine: Sequence[Document], now: datetime) -> Iterator[str]:
+    """Gateways that have left it alone lately."""
+    for event in mine:
+        at = event.get("lastTimestamp")
+        if event.get("reason") != "Ejected" or not at:
+            continue
+        if (now - datetime.fromisoformat(at)).total_seconds() < LONGEST:
+            words = str(event["message"]).partition(": ")[2]
+            yield f"Ejected: {words} ({age(at, now)} ago)"
 
 
 def _next(instance: Document, row: Document) -> str:

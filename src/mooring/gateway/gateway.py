@@ -78,6 +78,7 @@ class Gateway:
         self._books = Books(records, Records(sealer.ring), clock, sessions.terms)
         reopener = Reopener(courier, self._entries.get, clock, via)
         self.tally = Tally()
+        self.tally.ejections = lambda: courier.ejections.told(clock.monotonic())
         """What is to be told of this gateway."""
         entries = self._entries.get
         self.recovery = Recovery(sessions, self._books, reopener, entries, self.tally, clock)
