@@ -1,5 +1,6 @@
-"""How long a call takes whose session lost its instance: another one takes the session over first."""
+"""How long a call takes whose session lost its instance and is taken over by another one first."""
 
+import json
 import os
 import re
 import signal
@@ -16,12 +17,13 @@ from timing import seconds
 SESSIONS = 400
 AT_ONCE = 16
 RECOVERED = re.compile(r'mooring_recoveries_total\{outcome="recovered"\} (\d+)')
+COMMAND = [sys.executable, f"{TINY}/upstream.py", "$(PORT)", "127.0.0.1", "sessions"]
 SERVER = f"""
 apiVersion: mooring.dev/v1alpha1
 kind: MCPServer
-metadata: {{{{name: held}}}}
+metadata: {{name: held}}
 spec:
-  source: {{{{command: ["{sys.executable}", "{TINY}/upstream.py", "$(PORT)", "127.0.0.1", "sessions"]}}}}
+  source: {{command: {json.dumps(COMMAND)}}}
   transport: streamable-http
   eras: session
   replicas: 2
@@ -31,7 +33,7 @@ spec:
 def recoveries(ours: Mooring) -> dict[str, float]:
     """Seconds of calls that began after one of two instances was killed; of sessions it held."""
     manifest = ours.home / "held.yaml"
-    manifest.write_text(SERVER.format())
+    manifest.write_text(SERVER)
     with ours.up("serve"):
         wait_until("the API", lambda: _succeeds(lambda: ours.moor("get", "servers")), 60)
         ours.moor("apply", "-f", str(manifest))

@@ -86,4 +86,4 @@ async def main(port: int, host: str = "127.0.0.1") -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1]), *sys.argv[2:]))
+    uvloop.run(main(int(sys.argv[1]), *sys.argv[2:3]))
