@@ -1,9 +1,7 @@
 """Gateways of their own: what is lost with one, and what they know of each other."""
 
-import http.client
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,55 +9,14 @@ from typing import Any
 
 import pytest
 from support.crowd import Crowd, Ledger
-from support.installation import BIN, ROOT, Mooring, free_port, wait_until
+from support.gateway_here import Gateway
+from support.installation import Mooring, wait_until
 from support.talking import Client
 
 pytestmark = pytest.mark.process
 
-Opened = Callable[..., "Gateway"]
+Opened = Callable[..., Gateway]
 SERVERS = Path(__file__).resolve().parents[1] / "servers"
-
-
-class Gateway:
-    """One of its own, for an installation."""
-
-    def __init__(self, mooring: Mooring, name: str, *arguments: str, **environ: str) -> None:
-        self.name = name
-        self.port = free_port()
-        self.log = mooring.home / f"{name}.log"
-        self._argv = [str(BIN / "moor"), "gateway", f"--listen=127.0.0.1:{self.port}"]
-        self._argv += [f"--gateway-name={name}", *arguments]
-        self._environ = {**mooring.environment, **environ}
-        self.start()
-
-    def start(self) -> None:
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self._argv, cwd=ROOT, env=self._environ,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            )  # fmt: skip
-        wait_until(f"gateway {self.name}:\n{self.log.read_text()}", self._serves, 20)
-
-    def _serves(self) -> bool:
-        assert self.process.poll() is None, self.log.read_text()
-        return f"serves http://127.0.0.1:{self.port}" in self.log.read_text()
-
-    def url(self, server: str = "ledger") -> str:
-        return f"http://127.0.0.1:{self.port}/servers/{server}/mcp"
-
-    def page(self, path: str) -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
-        finally:
-            connection.close()
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        return self.process.wait(30)
 
 
 @pytest.fixture

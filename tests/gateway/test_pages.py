@@ -5,6 +5,7 @@ from typing import Any
 
 from support.standin import message
 
+from mooring.core.elsewhere import from_elsewhere
 from mooring.gateway import pages
 
 
@@ -50,6 +51,7 @@ def test_before_the_table_is_read_nothing_is_ready() -> None:
         "healthy": False,
         "servers": [],
         "virtual": [],
+        "sessionStore": {"available": True, "message": ""},
     }
 
 
@@ -66,7 +68,40 @@ def test_status_lists_servers_and_no_secrets(world: Any, run: Any) -> None:
                     }
                 ],
                 "virtual": [],
+                "sessionStore": {"available": True, "message": ""},
             }  # fmt: skip
+
+    run(story())
+
+
+def test_trouble_with_the_store_and_with_instances_shows_and_ends_nothing(
+    world: Any, run: Any
+) -> None:
+    async def story() -> None:
+        async with world({"notes": 2}) as w:
+            page = (await w.ask(method="GET", path="/metrics")).body.decode()
+            assert "mooring_session_store_up 1.0" in page
+            assert "mooring_ejected_instances 0.0" in page
+            w.gateway.tally.store = "redis does not answer"
+            w.gateway.tally.ejections = lambda: {"u1": 30.0}
+            page = (await w.ask(method="GET", path="/metrics")).body.decode()
+            assert "mooring_session_store_up 0.0" in page
+            assert "mooring_ejected_instances 1.0" in page
+            said = (await w.ask(method="GET", path="/status")).json
+            assert said["sessionStore"] == {"available": False, "message": "redis does not answer"}
+            assert (await w.ask(method="GET", path="/readyz")).status == 200
+
+    run(story())
+
+
+def test_a_server_out_of_reach_says_how_much_of_it_is(world: Any, run: Any) -> None:
+    async def story() -> None:
+        async with world({"notes": 2}) as w:
+            w.gateway.seen = from_elsewhere
+            w.table()
+            (told,) = (await w.ask(method="GET", path="/status")).json["servers"]
+            assert told["outOfReach"] == 2
+            assert (await w.ask(method="GET", path="/readyz")).status == 503
 
     run(story())
 

@@ -17,6 +17,8 @@ from typing import Any
 
 SPACE = os.readlink("/proc/self/ns/pid")
 FILE = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+SLOW = 1.0
+"""Seconds until a client is welcomed whose name begins with `slow`."""
 TOOLS = [
     {"name": "add", "inputSchema": {"type": "object"}},
     {"name": "look", "inputSchema": {"type": "object"}, "annotations": {"readOnlyHint": True}},
@@ -28,6 +30,11 @@ def note(what: str, session: str = "", **more: Any) -> None:
     """One write, so that lines of several processes do not mix."""
     line = {"what": what, "space": SPACE, "pid": os.getpid(), "session": session, **more}
     os.write(FILE, json.dumps(line).encode() + b"\n")
+
+
+async def nap(seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.Event().wait(), seconds)
 
 
 class Session:
@@ -48,6 +55,8 @@ class Session:
         if method == "initialize":
             self.name = params.get("clientInfo", {}).get("name", "")
             note("initialize", self.name)
+            if self.name.startswith("slow"):
+                await nap(SLOW)
             answer["result"] = {
                 "protocolVersion": params.get("protocolVersion", "2025-11-25"),
                 "capabilities": {"tools": {}, "logging": {}, "resources": {"subscribe": True}},
@@ -68,8 +77,7 @@ class Session:
     async def call(self, tool: str, arguments: dict[str, Any]) -> str:
         note("call", self.name, tool=tool, mark=arguments.get("mark", ""))
         if tool == "nap":
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.Event().wait(), arguments.get("seconds", 0.1))
+            await nap(arguments.get("seconds", 0.1))
         if tool == "add":
             self.sum += arguments.get("number", 1)
         return str(self.sum)

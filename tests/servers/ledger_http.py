@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import sys
+import uuid
 from typing import Any
 
 from ledger import TOOLS, Session, note
@@ -84,7 +85,7 @@ class Http:
         headers = JSON
         if message.get("method") == "initialize":
             self.number += 1
-            id = f"{os.getpid()}-{self.number}"
+            id = f"{uuid.uuid4().hex}-{self.number}"
             self.sessions[id] = session
             headers = (*JSON, (b"mcp-session-id", id.encode()))
         if answer is None:

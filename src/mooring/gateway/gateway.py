@@ -80,6 +80,7 @@ class Gateway:
         self.tally = Tally()
         self.tally.ejections = lambda: courier.ejections.told(clock.monotonic())
         """What is to be told of this gateway."""
+        self.tally.ejections = lambda: courier.ejections.told(clock.monotonic())
         entries = self._entries.get
         self.recovery = Recovery(sessions, self._books, reopener, entries, self.tally, clock)
         self._hearing = Hearing(sessions, self._books, self.recovery, self.tally, clock)
@@ -100,17 +101,26 @@ class Gateway:
         self._virtuals = virtuals(self._plant)
         self._endpoints: dict[str, Endpoint] = {}
         self._upstreams: Mapping[str, Upstream] = MappingProxyType({})
-        self._metrics = Metrics(
-            {
-                "mooring_sessions": ("Open sessions.", lambda: len(self._sessions)),
-                "mooring_streams": ("Open streams.", lambda: len(self._streams)),
-                "mooring_calls": ("Calls that wait for a server.", self._calls),
-            },
-            self.tally.outcomes,
-            self._sessions.gateway,
-        )
+        self._metrics = Metrics(self._gauges(), self.tally.outcomes, sessions.gateway)
         self._examiner = Examiner(ours, via)
-        self._pages = Pages(self._examiner, self._metrics)
+        self._pages = Pages(self._examiner, self._metrics, self.tally)
+
+    def _gauges(self) -> Mapping[str, tuple[str, Callable[[], int]]]:
+        """What `/metrics` tells of this moment."""
+        tally = self.tally
+        return {
+            "mooring_sessions": ("Open sessions.", lambda: len(self._sessions)),
+            "mooring_streams": ("Open streams.", lambda: len(self._streams)),
+            "mooring_calls": ("Calls that wait for a server.", self._calls),
+            "mooring_ejected_instances": (
+                "Instances that get no new sessions here for a while.",
+                lambda: len(tally.ejections()),
+            ),
+            "mooring_session_store_up": (
+                "1 while records of sessions can be read and written.",
+                lambda: int(not tally.store),
+            ),
+        }
 
     async def run(self) -> None:
         """Keeps the table true and sweeps sessions, until cancelled."""

@@ -14,6 +14,7 @@ from mooring.core.table import Entry, Table, Virtual
 from mooring.gateway.call import JSON
 from mooring.gateway.examination import Examiner
 from mooring.gateway.metrics import CONTENT_TYPE, Metrics
+from mooring.sessions.tally import Tally
 from mooring.transports.http_server import Exchange
 
 TEXT: Headers = ((b"content-type", b"text/plain; charset=utf-8"), NOSNIFF)
@@ -28,10 +29,11 @@ STATUS, READINESS = "/status", "/readyz"
 class Pages:
     """Answers `/healthz`, `/readyz`, `/status` and `/metrics`."""
 
-    def __init__(self, examiner: Examiner, metrics: Metrics) -> None:
+    def __init__(self, examiner: Examiner, metrics: Metrics, tally: Tally) -> None:
         self.table: Table | None = None
         self._examiner = examiner
         self._metrics = metrics
+        self._tally = tally
 
     def answer(self, exchange: Exchange) -> bool:
         """Whether the request was for a page; if so, it is answered."""
@@ -67,7 +69,7 @@ class Pages:
         if path == "/metrics":
             return 200, ((b"content-type", CONTENT_TYPE), NOSNIFF), self._metrics.page()
         if path == "/status":
-            return 200, JSON, status(self.table)
+            return 200, JSON, status(self.table, self._tally.store)
         code, body = readiness(self.table)
         return code, JSON, body
 
@@ -87,8 +89,8 @@ def readiness(table: Table | None) -> tuple[int, bytes]:
     return (503 if waiting else 200), msgspec.json.encode(told)
 
 
-def status(table: Table | None) -> bytes:
-    """The body of `/status`."""
+def status(table: Table | None, store_trouble: str = "") -> bytes:
+    """The body of `/status`. Without its store of session records a gateway is still ready."""
     found = table if table is not None else Table()
     healthy = (
         table is not None
@@ -100,6 +102,7 @@ def status(table: Table | None) -> bytes:
             "healthy": healthy,
             "servers": [_named(entry) | _counts(entry) for entry in found.entries],
             "virtual": [_joined(virtual) for virtual in found.virtuals],
+            "sessionStore": {"available": not store_trouble, "message": store_trouble},
         }
     )
 
@@ -115,7 +118,8 @@ def _named(entry: Entry) -> dict[str, Any]:
 
 
 def _counts(entry: Entry) -> dict[str, Any]:
-    return {"path": entry.paths[0], "readyInstances": entry.ready, "replicas": entry.wanted}
+    counts = {"path": entry.paths[0], "readyInstances": entry.ready, "replicas": entry.wanted}
+    return counts | ({"outOfReach": len(entry.elsewhere)} if entry.elsewhere else {})
 
 
 def _virtually_named(virtual: Virtual) -> dict[str, Any]:
