@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
+from math import ceil
 from typing import Any, Literal, NamedTuple
 
 from msgspec.structs import replace
@@ -210,8 +211,8 @@ class Recovery:
     async def _attempt(self, session: Session, headers: Headers) -> Outcome:
         now = self._clock.monotonic()
         if now < session.retry_at:
-            left = session.retry_at - now
-            return Failed("RecoveryFailed", f"{_FAILED}; it is tried again in {left:.0f} s")
+            left = ceil(session.retry_at - now)
+            return Failed("RecoveryFailed", f"{_FAILED}; it is tried again in {left} s")
         lost = session.sealed.uid
         try:
             outcome = await self._recover(session, headers)
