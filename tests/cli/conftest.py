@@ -1,6 +1,7 @@
 """`moor` as people run it, against an API that a test controls."""
 
 import io
+import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -40,6 +41,16 @@ def _run(arguments: tuple[str, ...]) -> int:
     except SystemExit as ended:
         return int(ended.code or 0)
     raise AssertionError("main returned")
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """A command that writes its log to stderr does so in its own test only."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture
