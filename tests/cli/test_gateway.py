@@ -27,7 +27,7 @@ def taken() -> Iterator[int]:
         (["--listen=127.0.0.1:0", "--gateway-name=daemon"], "'daemon' is taken"),
         (
             ["--listen=127.0.0.1:0", "--api=https://h:1", "--api-token-file=/nowhere/token",
-             "--session-key=k"],
+             "--session-key=KEYS"],
             "--api-token-file /nowhere/token: No such file",
         ),
     ],
@@ -42,7 +42,8 @@ def test_what_it_lacks_is_told(
 ) -> None:
     monkeypatch.setenv("MOORING_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
-    given = [argument.replace("TAKEN", str(taken)) for argument in arguments]
+    keys = str(tmp_path / "keys")
+    given = [each.replace("TAKEN", str(taken)).replace("KEYS", keys) for each in arguments]
     with pytest.raises(SystemExit) as ended:
         main(["gateway", *given])
     assert ended.value.code == 1

@@ -102,11 +102,11 @@ async def _live(
         turns = Turns(Shares(options.lent.descriptor, options.lent.count), options.lent.own)
     port = int(listener.getsockname()[1])
     ours = authorities(port, listed(options.ours.hosts), listed(options.ours.origins))
+    who, tls = options.reach.who(), options.reach.tls()
     keys = KeyFile(options.parts.key)
     sealer = Sealer(*keys.keys())
     sessions = SharedSessions(sealer, clock, options.name, options.parts.terms)
-    who = options.reach.who()
-    pool, asking = Pool(), Pool(tls=options.reach.tls())
+    pool, asking = Pool(), Pool(tls=tls)
     try:
         async with options.parts.records(clock) as records:
             objects = ServedObjects(asking, options.reach.address, who)
