@@ -85,7 +85,7 @@ class Courier:
         Raises Unavailable where no instance could be reached, or the one that was did not
         answer.
         """
-        way = route(entry, ask, self._sessions.everywhere, next(self._turns))
+        way = self.choose(entry, ask)
         if isinstance(way, Reject):
             return way
         try:
