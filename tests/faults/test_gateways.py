@@ -1,17 +1,22 @@
 """Gateways of their own: what is lost with one, and what they know of each other."""
 
+import asyncio
 import re
 import signal
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.crowd import Crowd, Ledger
+from support.crowd import Crowd, Ledger, Member
 from support.gateway_here import Gateway
 from support.installation import Mooring, wait_until
 from support.talking import Client
+
+from mooring.programs import places
 
 pytestmark = pytest.mark.process
 
@@ -163,3 +168,53 @@ def test_from_elsewhere_by_tls_and_token_what_cannot_be_reached_is_explained(
     mooring.moor("token", "rotate")
     token.write_text(mooring.moor("token"))
     assert gateway.end() == 0
+
+
+def test_without_a_common_store_a_session_that_never_moved_works_everywhere(
+    mooring: Mooring, path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mooring.more["MOORING_SESSION_IDLE_SECONDS"] = "20"
+    started(mooring, path)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", mooring.environment["XDG_RUNTIME_DIR"])
+    found = places.of(str(mooring.home / "data"))
+    shared = {
+        "MOORING_API": f"unix://{found.api_socket}",
+        "MOORING_SESSION_KEY": str(found.keys / "sessions.key"),
+        "MOORING_SESSION_IDLE_SECONDS": "20",
+    }
+    east, west = (
+        opened(name, **shared, MOORING_DATA=str(mooring.home / name)) for name in ("east", "west")
+    )
+    assert {(mooring.home / name / "sessions.db").exists() for name in ("east", "west")} == {True}
+    urls = [east.url(), west.url(), mooring.url("ledger")]
+    for turn in range(3):  # they open their sessions at the first of them
+        with Crowd(urls[turn:] + urls[:turn], 6) as crowd:
+            crowd.answered(60)
+        assert crowd.failures == {}
+    member = crowd.members[0]
+    assert {Ledger(path).count("initialize")[each.name] for each in crowd.members} == {3}
+    assert asyncio.run(member.delete()) == 200
+
+    def over() -> bool:
+        return [visited(member, url) for url in urls] == [404, 404, 404]
+
+    wait_until("all to have heard of it", over, 10)
+    wait_until("it to be written down", lambda: written(mooring), 60)
+    assert mooring.stop(signal.SIGTERM) == 0
+    mooring.start("serve")
+    mooring.wait_for_api()
+    wait_until("the daemon", lambda: visited(member, urls[2]) != 503, 20)
+    assert over()
+
+
+def written(mooring: Mooring) -> bool:
+    """Whether the daemon's own store knows of a session that has ended."""
+    database = sqlite3.connect(mooring.home / "data" / "sessions.db")
+    with closing(database):
+        return database.execute("SELECT count(*) FROM sessions WHERE ended").fetchone() == (1,)
+
+
+def visited(member: Member, url: str) -> int:
+    """The status of a call there."""
+    member.urls = [url]
+    return asyncio.run(member.call("look"))[0]

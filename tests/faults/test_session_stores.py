@@ -1,6 +1,7 @@
 """The store of session records goes away, comes back, and comes back empty; sessions end."""
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -98,6 +99,13 @@ def records(redis: RedisHere) -> int:
     return int(redis.ask("ZCARD", "{mooring}:due")[1:])
 
 
+def store_condition(mooring: Mooring) -> str:
+    """What the server says of the session store."""
+    server = json.loads(mooring.moor("get", "server", "ledger", "-o", "json"))
+    found = {each["type"]: each["status"] for each in server["status"]["conditions"]}
+    return str(found.get("SessionStoreAvailable"))
+
+
 def fine(crowd: Crowd) -> bool:
     """Nothing went wrong but calls that were under way when their instance was killed."""
     return set(crowd.failures) <= {"OutcomeUnknown", "UpstreamReset"}
@@ -119,6 +127,7 @@ def test_sessions_go_on_without_redis_and_are_safe_with_it_again(
         assert records(redis) == SESSIONS + 1
         redis.stop()
         crowd.answered(100)
+        wait_until("the condition", lambda: store_condition(mooring) == "False", 20)
         guests = [guest(mooring, f"g{number}") for number in range(seconds)]
         for _ in range(seconds):
             crowd.answered(SESSIONS * 5)
@@ -128,6 +137,7 @@ def test_sessions_go_on_without_redis_and_are_safe_with_it_again(
         redis.start()
         wait_until("what is owed", lambda: records(redis) == SESSIONS + 1 + seconds, 30)
         crowd.answered(100)
+        wait_until("the condition", lambda: store_condition(mooring) == "True", 20)
 
         redis.kill()
         redis.start(empty=True)

@@ -11,9 +11,12 @@ from support.fronting import World, eventually, world
 from support.standin import Standin
 
 from mooring.clock import SystemClock
+from mooring.core.reporting import Reports
 from mooring.core.session_record import SessionRecord
 from mooring.sessions.open_sessions import USUAL, digest
 from mooring.sessions.records import Records
+from mooring.sessions.seal import Sealer
+from mooring.sessions.shared_sessions import SharedSessions
 from mooring.testing.clock import FakeClock
 
 
@@ -247,5 +250,39 @@ def test_an_unchanged_world_is_looked_at_and_nothing_else(run: Any) -> None:
             records.asked.clear()
             await clock.advance(USUAL.round * 20)
             assert set(records.asked) == {"due"}
+
+    run(story())
+
+
+def test_gateways_without_a_common_store_keep_each_others_sessions(run: Any) -> None:
+    async def story() -> None:
+        clock = FakeClock()
+        records, reports = FickleSessions(clock), Reports()
+        shared = [SharedSessions(Sealer(bytes(32)), clock, name) for name in ("east", "west")]
+
+        def talk() -> None:
+            for sessions in shared * 2:
+                report = sessions.report()
+                answer = reports.hear(sessions.gateway, report, clock.monotonic())
+                sessions.exchanged(report, answer)
+
+        async with (
+            world({"notes": 2}, clock=clock, records=records, sessions=shared[0]) as east,
+            world({"notes": 0}, clock=clock, sessions=shared[1]) as west,
+        ):
+            west.standins = east.standins
+            west.table()
+            session = await east.open()
+            for id in range(2, 12):
+                assert (await west.call(id, session)).status == 200
+                await clock.advance(USUAL.idle / 2)
+                talk()
+            assert deletes(east) == 0
+            assert (await east.call(session=session)).status == 200
+            assert (await west.ask(method="DELETE", mcp_session_id=session)).status == 200
+            talk()
+            assert (await east.call(session=session)).status == 404
+            await clock.advance(USUAL.round)
+            await eventually(lambda: records.kept[digest(session)].ended)
 
     run(story())

@@ -90,6 +90,19 @@ def test_of_two_that_put_a_record_back_the_later_generation_counts(
     at_desk(test)
 
 
+def test_a_record_that_was_owed_and_then_lost_is_put_back_too(at_desk: Any) -> None:
+    async def test(desk: Desk) -> None:
+        desk.store.go_away()
+        session = await desk.opened()
+        desk.store.come_back()
+        await desk.books.pay()
+        desk.store.come_back(empty=True)
+        await desk.books.put_back(session)
+        assert (await desk.page(session)).record.uid == "u1"
+
+    at_desk(test)
+
+
 def test_what_ended_is_not_put_back(at_desk: Any) -> None:
     async def test(desk: Desk) -> None:
         session = await desk.opened()

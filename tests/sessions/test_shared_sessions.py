@@ -134,6 +134,18 @@ def test_a_session_with_a_stream_at_another_gateway_is_not_idle(run: Run) -> Non
     run(story())
 
 
+def test_what_others_use_and_end_is_heard() -> None:
+    company = Company()
+    session = opened(company.one)
+    met(company.two, session)
+    company.talk()
+    assert company.one.used_elsewhere == {session.key}
+    company.two.end(met(company.two, session))
+    company.talk()
+    assert company.one.ended_elsewhere == {session.key}
+    assert company.two.ended_elsewhere == set()
+
+
 def test_what_is_left_of_a_session_that_moved_on_goes_with_its_stream() -> None:
     company = Company()
     session = opened(company.one)

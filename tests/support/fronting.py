@@ -141,11 +141,12 @@ async def world(
     origins: tuple[str, ...] = (),
     clock: Clock | None = None,
     records: SessionStore | None = None,
+    sessions: OpenSessions | None = None,
     **limits: Any,
 ) -> AsyncIterator[World]:
     clock = clock or SystemClock()
-    sealer = Sealer(bytes(32))
-    sessions = OpenSessions(sealer, clock)
+    if sessions is None:
+        sessions = OpenSessions(Sealer(bytes(32)), clock)
     records = records or MemorySessions(clock)
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))

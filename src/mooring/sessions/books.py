@@ -65,6 +65,7 @@ class Books:
         try:
             _keep(session, await self._create(session.key, record))
         except Unavailable:
+            session.kept = self._records.seal(session.key, record)
             self._owed[session.key] = record
             if len(self._owed) > OWED:
                 self._owed.popitem(last=False)

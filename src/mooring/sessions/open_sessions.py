@@ -117,6 +117,10 @@ class OpenSessions:
         """Load over all gateways, as far as it is known here."""
         self.sealer = sealer
         self._clock = clock
+        self.used_elsewhere: set[bytes] = set()
+        """Digests of sessions that others were heard to use; for the store to be told."""
+        self.ended_elsewhere: set[bytes] = set()
+        """Likewise, to have ended."""
         self._callers: Counter[Identity] = Counter()
         """How many sessions each of them has open here."""
         self._open: dict[str, Session] = {}

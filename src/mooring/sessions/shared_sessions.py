@@ -40,6 +40,8 @@ class SharedSessions(OpenSessions):
         _take_out(self._used, report.used)
         _take_out(self._ended_here, report.ended)
         self._joint.others = understood(answer)
+        self.used_elsewhere.update(answer.used)
+        self.ended_elsewhere.update(answer.ended)
         for mark in answer.used:
             if mark not in self._used:
                 self._let_go(mark)

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from math import ceil
 
 from mooring import telemetry
 from mooring.clock import Clock
@@ -64,15 +65,27 @@ class Sweeper:
                 telemetry.event("sessions.not_swept", logging.WARNING, error=error.message)
 
     async def _tell(self) -> None:
-        """Tells the store which sessions are in use here, and writes what is owed to it."""
-        now = self._clock.monotonic()
-        used = self._sessions.used_since(self._told_at)
-        until = self._clock.now().timestamp() + self._sessions.terms.patience
+        """Tells the store which sessions are in use, and writes what is owed to it.
+
+        Those of other gateways too, which may have a store of their own, and what they ended. As
+        every gateway tells the same time, the store writes once what is told several times.
+        """
+        now, sessions = self._clock.monotonic(), self._sessions
+        keys = {session.key for session in sessions.used_since(self._told_at)}
+        used = sorted(keys | sessions.used_elsewhere)
+        step = sessions.terms.round
+        until = ceil((self._clock.now().timestamp() + sessions.terms.patience) / step) * step
         for start in range(0, len(used), BATCH):
-            batch = {session.key: session for session in used[start : start + BATCH]}
-            for key in await self._books.store.touch(tuple(batch), until):
-                batch[key].looked = False
+            for key in await self._books.store.touch(used[start : start + BATCH], until):
+                session = sessions.known(key)
+                if session is not None:
+                    session.looked = False
         self._told_at = now
+        sessions.used_elsewhere.difference_update(used)
+        for key in tuple(sessions.ended_elsewhere):
+            absolute = self._clock.now().timestamp() + sessions.terms.lifetime
+            await self._books.store.end(key, absolute)
+            sessions.ended_elsewhere.discard(key)
         await self._books.pay()
 
     async def _sweep(self) -> None:
