@@ -76,7 +76,8 @@ def states(mooring: Mooring) -> set[Any]:
     return {row["status"]["state"] for row in mooring.instances().values()}  # type: ignore[index]
 
 
-@pytest.mark.parametrize("kind", ["http", pytest.param("stdio", marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", ["http", "stdio"])
 def test_any_gateway_serves_any_session_and_goes_without_a_trace(
     mooring: Mooring, path: Path, opened: Opened, kind: str
 ) -> None:
@@ -97,6 +98,7 @@ def test_any_gateway_serves_any_session_and_goes_without_a_trace(
     assert gateways[1].end() == 0
 
 
+@pytest.mark.soak
 def test_a_restart_of_the_daemon_is_nothing_to_a_gateway(
     mooring: Mooring, path: Path, opened: Opened
 ) -> None:

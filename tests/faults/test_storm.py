@@ -35,6 +35,7 @@ ALLOWED = {
     "UpstreamReset": "likewise",
     "UpstreamRefused": "the instance is not up again, and its end is not known yet",
     "UpstreamTimeout": "likewise",
+    "ChildExited": "the call was with a child of a stdio server that was killed",
     "RecoveryFailed": "no instance is ready",
     "SessionStoreUnavailable": "the session lost its instance while Redis was away",
 }
@@ -63,10 +64,12 @@ class Storm:
         self.mooring.daemon.kill()
         self.mooring.daemon.wait(10)
         self.mooring.start("serve")
+        self.mooring.wait_for_api()
 
     def daemon_restarted(self) -> None:
         assert self.mooring.stop(signal.SIGTERM) == 0
         self.mooring.start("serve")
+        self.mooring.wait_for_api()
 
     def instance_killed(self) -> None:
         found = self.instances()
@@ -74,10 +77,14 @@ class Storm:
             os.kill(random.choice(found), signal.SIGKILL)
 
     def keeper_killed(self) -> None:
+        pid = self.keeper()
+        os.kill(pid, signal.SIGKILL)
+        wait_until("another keeper", lambda: self.keeper() not in (0, pid), 20)
+
+    def keeper(self) -> int:
         (lock,) = (self.mooring.home / "run").glob("*/k.sock.lock")
         pid = int(lock.read_text() or 0)
-        if pid and alive(pid):
-            os.kill(pid, signal.SIGKILL)
+        return pid if alive(pid) else 0
 
     def gateway_killed(self) -> None:
         gateway = random.choice(self.gateways)
@@ -187,5 +194,6 @@ spec:
         storm.end()
     told = f"seed {seed}: {' '.join(done)}"
     assert set(crowd.failures) <= set(ALLOWED), f"{crowd.failures} {told}"
+    assert crowd.refused[mooring.port] == 0, told
     assert Ledger(mooring.home / "ledger").twice == [], told
     wait_until("the daemon", lambda: mooring.moor("get", "servers"), 30)

@@ -27,6 +27,9 @@ SECONDS = 60.0
 class Broken(Exception):
     """A connection that was refused, cut, or gave no HTTP answer; the argument says which."""
 
+    port = 0
+    """Of whom it was made to, where it was refused."""
+
 
 class Member:
     """One session, which calls one URL after the other in turn."""
@@ -78,7 +81,9 @@ class Member:
         try:
             reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
         except OSError as error:
-            raise Broken("refused") from error
+            broken = Broken("refused")
+            broken.port = parts.port or 0
+            raise broken from error
         head = (
             f"{method} {parts.path} HTTP/1.1\r\nhost: {parts.netloc}\r\nconnection: close\r\n"
             "content-type: application/json\r\naccept: application/json, text/event-stream\r\n"
@@ -125,6 +130,8 @@ class Crowd:
         """By what went wrong: `refused`, `cut`, `silent`, `HTTP 404`, a reason."""
         self.slowest = 0.0
         self.broken_at: list[float] = []
+        self.refused: Counter[int] = Counter()
+        """By the port that nobody listened on."""
         self._pause = pause
         self._over = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._live()))
@@ -163,6 +170,7 @@ class Crowd:
                 self.failures[str(broken)] += 1
                 member.failures[str(broken)] += 1
                 self.broken_at.append(time.monotonic())
+                self.refused[broken.port] += 1
                 await CLOCK.sleep(0.02)
                 continue
             member.slowest = max(member.slowest, time.monotonic() - began)
