@@ -130,6 +130,30 @@ def test_probes_need_one_session_and_it_goes_with_the_instance(run: Run) -> None
     run(story())
 
 
+@pytest.mark.parametrize(
+    ("address", "left"), [("http://time-0/mcp", 0), ("unix:///k.sock#/i/u1", 1)]
+)
+def test_what_the_keeper_holds_is_there_for_the_next_daemon(
+    run: Run, address: str, left: int
+) -> None:
+    async def story() -> None:
+        async def mooring() -> None:
+            async with asyncio.TaskGroup() as tasks:
+                found.append(Round(tasks))
+                await found[0].look(replace(SEEN, address=address))
+                ready.set()
+
+        found: list[Round] = []
+        ready = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(mooring())
+            await ready.wait()
+            running.cancel()
+        assert len(found[0].greetings.sessions) == left
+
+    run(story())
+
+
 def test_a_session_that_was_forgotten_is_opened_again_within_the_probe(run: Run) -> None:
     async def story() -> None:
         async with rounds() as at:

@@ -1,6 +1,7 @@
 """The motivating case, for real: a server that needs a token is never healthy without it."""
 
 import json
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from support.installation import Mooring, wait_until
 
 pytestmark = pytest.mark.process
 
+COUNTING = Path(__file__).resolve().parents[1] / "support/counting.py"
 TOKENED = Path(__file__).resolve().parents[1] / "servers/tokened.py"
 MANIFEST = f"""
 apiVersion: mooring.dev/v1alpha1
@@ -69,3 +71,32 @@ def test_from_a_missing_secret_over_a_wrong_token_to_honest_health(mooring: Moor
     assert said.startswith("instance/gitea-0: whoami answered in ")
     assert "Ready" in mooring.moor("why", "server", "gitea")
     assert mooring.stop() == 0
+
+
+def test_the_child_that_is_probed_outlives_the_daemon(mooring: Mooring, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    mooring.start("serve")
+    mooring.wait_for_api()
+    mooring.apply(f"""
+apiVersion: mooring.dev/v1alpha1
+kind: MCPServer
+metadata: {{name: counting}}
+spec:
+  source: {{command: ["{sys.executable}", "{COUNTING}", "{notes}"]}}
+  isolation: session
+  healthCheck: {{intervalSeconds: 1}}
+""")
+    mooring.ready("counting")
+
+    def probed() -> bool:
+        (view,) = json.loads(mooring.moor("get", "inst", "-o", "json"))
+        return "lastProbe" in view["status"]
+
+    for _ in range(2):
+        wait_until("a probe", probed, 20)
+        assert mooring.stop(signal.SIGTERM) == 0
+        mooring.start("serve")
+        mooring.wait_for_api()
+    wait_until("a probe", probed, 20)
+    said = [line.split()[1] for line in notes.read_text().splitlines()]
+    assert said == ["start", "initialize"]

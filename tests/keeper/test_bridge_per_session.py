@@ -400,18 +400,34 @@ def test_the_daemons_own_session_has_the_first_child_and_takes_nobodys_place(run
     run(story())
 
 
-def test_there_is_one_of_the_daemons_own_sessions(run: Any) -> None:
+def test_the_next_daemon_is_given_the_session_of_the_one_before(run: Any) -> None:
     async def story() -> None:
         async with scene(**OWN) as stage:
             former, ours = prober(stage), prober(stage)
-            await former.initialize()
-            assert (await ours.initialize()).status == 200
-            await stage.until(lambda: (stage.bridge.sessions, stage.bridge.children) == (1, 1))
-            assert (await former.call("counted")).status == 404
-            assert (await ours.call("counted")).text == "1"
+            first = await former.initialize(id="a")
+            second = await ours.initialize(id="b")
+            assert second.status == 200
+            assert (first.last["id"], second.last["id"]) == ("a", "b")
+            assert first.last["result"] == second.last["result"]
+            assert ours.session == former.session
+            assert (stage.bridge.sessions, len(stage.children)) == (1, 1)
+            assert stage.toy.initializes == 1
+            told = [message.get("method") for message in stage.toy.heard]
+            assert told == ["notifications/initialized"]
             await ours.ask("DELETE")
             await stage.until(lambda: stage.bridge.children == 0)
             assert (await prober(stage).initialize()).status == 200
+
+    run(story())
+
+
+def test_a_child_that_refuses_the_daemon_is_quoted(run: Any) -> None:
+    async def story() -> None:
+        async with scene("stateless", **OWN) as stage:
+            refused = await prober(stage).initialize(id=7)
+            assert refused.last["id"] == 7
+            assert "error" in refused.last
+            assert stage.bridge.sessions == 0
 
     run(story())
 

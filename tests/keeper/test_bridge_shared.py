@@ -421,3 +421,20 @@ def test_a_standing_stream_that_is_not_read_is_cut(run: Any) -> None:
             assert await events.next() is not None
 
     run(story())
+
+
+def test_there_is_one_of_the_daemons_own_sessions(run: Any) -> None:
+    async def story() -> None:
+        async with scene() as stage:
+            clients = [stage.client() for _ in range(3)]
+            for client in clients[:2]:
+                client.headers[b"mooring-probe"] = b"1"
+            for client in clients:
+                assert (await client.initialize()).status == 200
+            assert stage.bridge.sessions == 2
+            former, ours, other = clients
+            assert (await former.call("echo", text="x")).status == 404
+            assert (await ours.call("echo", text="x")).text == "x"
+            assert (await other.call("echo", text="x")).text == "x"
+
+    run(story())

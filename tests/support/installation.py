@@ -142,10 +142,11 @@ class Mooring:
         )
 
     def instances(self) -> dict[str, dict[str, object]]:
-        return {
-            row["metadata"]["name"]: row
-            for row in json.loads(self.moor("get", "inst", "-o", "json"))
-        }
+        """All of them, but for their last probes, which are new all the time."""
+        found = json.loads(self.moor("get", "inst", "-o", "json"))
+        for view in found:
+            view["status"].pop("lastProbe", None)
+        return {view["metadata"]["name"]: view for view in found}
 
     def wait_for_output(self, pattern: str, seconds: float) -> None:
         def seen() -> bool:

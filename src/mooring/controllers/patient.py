@@ -43,6 +43,8 @@ class Patient:
         self._server = server
         self._practice = practice
         self._contact = practice.connect(instance.address, server)
+        self._lasting = instance.address.startswith("unix:")
+        """The keeper holds its session, and gives it to the Mooring that comes after us."""
         self._turn = asyncio.Lock()
         self._connected = False
         self._able: Mapping[str, Any] = {"tools": {}}
@@ -114,7 +116,8 @@ class Patient:
                     if self._due <= clock.monotonic():  # nobody else has asked meanwhile
                         await self._probe(self.belief)
         finally:
-            await self._contact.close()
+            if self.left or not self._lasting:
+                await self._contact.close()
 
     async def _rest(self, seconds: float) -> None:
         """Until then, or until the health check changes."""

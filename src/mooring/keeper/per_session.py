@@ -9,22 +9,27 @@ first. What comes while no stream is open is kept, up to a bound, for the next o
 that is not read from is kept waiting.
 """
 
+import asyncio
+import json
 import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable
 
 from mooring.clock import Clock
-from mooring.core.bridging import failure
+from mooring.core.bridging import Welcome, failure
 from mooring.core.codes import INVALID_REQUEST, UNAVAILABLE
 from mooring.core.ids import plain, same
 from mooring.core.keeping import PROBE, SlotSpec
+from mooring.errors import Unavailable
 from mooring.keeper.children import Children
 from mooring.keeper.link import Link
 from mooring.keeper.resuming import Trails
 from mooring.keeper.streams import JSON, NOSNIFF, Answer, Stream
-from mooring.transports.envelope import Envelope
+from mooring.transports.envelope import Envelope, splice
 from mooring.transports.http_server import Exchange
 
+HANDSHAKE = 60.0
+"""Seconds that a child has to answer the daemon's `initialize`."""
 KEPT = 256
 """Messages of a child that wait for a stream."""
 KEPT_BYTES = 4 * 1024 * 1024
@@ -123,6 +128,9 @@ class PerSessions:
         self._sessions: dict[bytes, PerSession] = {}
         self._probe: PerSession | None = None
         """The daemon's own: one more than clients may have, never idle, and never two."""
+        self._first_probe = asyncio.Lock()
+        self._welcome: Welcome | None = None
+        """What its child answered when it was opened."""
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -132,17 +140,11 @@ class PerSessions:
 
     async def open(self, exchange: Exchange, envelope: Envelope) -> None:
         """Has a child answer an `initialize`. Raises Unavailable where there can be none."""
-        ours = exchange.request.header(PROBE[0]) is not None
-        if ours and self._probe is not None:
-            self.close(self._probe)
-        link = await self._children.take(extra=ours)
-        now = self._clock.monotonic()
-        session = PerSession(secrets.token_hex(16).encode(), link, now)
-        self._sessions[session.id] = session
-        if ours:
-            self._probe = session
-        link.on_end = lambda: self._lost(session)
-        answer = Answer(exchange, envelope.id or b"", now, stateless=False)
+        if exchange.request.header(PROBE[0]) is not None:
+            await self._open_probe(exchange, envelope)
+            return
+        session = self._begin(await self._children.take())
+        answer = Answer(exchange, envelope.id or b"", session.seen, stateless=False)
         answer.headers = ((b"mcp-session-id", session.id),)
         begun = False
         try:
@@ -152,9 +154,47 @@ class PerSessions:
             if not begun:  # nobody knows the session
                 self.close(session)
 
+    def _begin(self, link: Link) -> PerSession:
+        session = PerSession(secrets.token_hex(16).encode(), link, self._clock.monotonic())
+        self._sessions[session.id] = session
+        link.on_end = lambda: self._lost(session)
+        return session
+
+    async def _open_probe(self, exchange: Exchange, envelope: Envelope) -> None:
+        """The daemon's own session; the next daemon is given the same one, with its child."""
+        async with self._first_probe:
+            refusal = None if self._probe is not None else await self._begin_probe(exchange)
+        if refusal is not None:
+            exchange.respond(200, JSON, splice(refusal, id=envelope.id))
+            return
+        if self._probe is None or self._welcome is None:
+            raise Unavailable("ChildExited", "the server's process has ended")
+        body = self._welcome.answer(envelope.id or b"null", self._welcome.version)
+        exchange.respond(200, (*JSON, (b"mcp-session-id", self._probe.id)), body)
+
+    async def _begin_probe(self, exchange: Exchange) -> bytes | None:
+        """Has the first child answer the `initialize`; what it says where it refuses."""
+        link = await self._children.take(extra=True)
+        try:
+            params = json.loads(exchange.request.body).get("params") or {}
+            reply = await link.ask("initialize", params, HANDSHAKE)
+            self._welcome = Welcome(reply)
+        except ValueError:
+            self._children.dismiss(link)
+            return reply
+        except Unavailable:
+            self._children.dismiss(link)
+            raise
+        self._probe = self._begin(link)
+        link.tell("notifications/initialized")
+        return None
+
     async def post(self, session: PerSession, exchange: Exchange, envelope: Envelope) -> None:
         """One message of a session."""
         session.seen = self._clock.monotonic()
+        if session is self._probe and envelope.method == "notifications/initialized":
+            exchange.respond(202, (NOSNIFF,))  # its child was told when it was opened
+            return
         if envelope.type != "request" or envelope.id is None:
             await session.link.channel.send(exchange.request.body)
             if envelope.method == "notifications/cancelled":

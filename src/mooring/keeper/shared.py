@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from mooring.clock import Clock
 from mooring.core.bridging import LATEST, Welcome, negotiated, requested_version, updated_uri
 from mooring.core.ids import same
+from mooring.core.keeping import PROBE
 from mooring.errors import Unavailable
 from mooring.keeper.children import Children
 from mooring.keeper.link import NOISE, Link, introduction
@@ -71,6 +72,8 @@ class SharedSessions:
         self._clock = clock
         self._serve = serve
         self._sessions: dict[bytes, SharedSession] = {}
+        self._probe: SharedSession | None = None
+        """The daemon's own, never two."""
         self._link: Link | None = None
         self._welcome: Welcome | None = None
         self._local: dict[str, Callable[[Exchange, Envelope], None]] = {
@@ -94,6 +97,10 @@ class SharedSessions:
             return
         session = SharedSession(secrets.token_hex(16).encode(), self._clock.monotonic())
         self._sessions[session.id] = session
+        if exchange.request.header(PROBE[0]) is not None:
+            self._probe, former = session, self._probe
+            if former is not None:  # of a daemon that has ended
+                self.close(former)
         self._greet(exchange, envelope, welcome, session)
 
     async def post(self, session: SharedSession, exchange: Exchange, envelope: Envelope) -> None:
