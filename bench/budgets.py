@@ -33,6 +33,8 @@ def budgets(
     told = [
         Budget("CPU of an HTTP call, 16 connections", 45, cost["Mooring", "JSON", 16], "µs"),
         Budget("CPU of a stdio call, 16 connections", 120, cost["Mooring", "stdio", 16], "µs"),
+        Budget("CPU of a call of a virtual server, times that of its backend, 16 connections", 1.5,
+               cost["Mooring", "virtual", 16] / cost["Mooring", "JSON", 16], ""),
         *(
             Budget(f"CPU of an HTTP call, times nginx's, connections: {n}", 2,
                    cost["Mooring", "JSON", n] / cost["nginx", "JSON", n], "")

@@ -66,6 +66,25 @@ apiVersion: mooring.dev/v1alpha1
 kind: MCPServer
 metadata: {{name: stdio}}
 spec: {{source: {{command: {child}}}}}
+---
+apiVersion: mooring.dev/v1alpha1
+kind: MCPServer
+metadata: {{name: backend}}
+spec: {{source: {{url: "http://127.0.0.1:{upstream}/mcp"}}, group: team}}
+---
+apiVersion: mooring.dev/v1alpha1
+kind: MCPGroup
+metadata: {{name: team}}
+spec: {{}}
+---
+apiVersion: mooring.dev/v1alpha1
+kind: VirtualMCPServer
+metadata: {{name: all}}
+spec:
+  group: team
+  aggregation:
+    strategy: none
+    tools: {{backend: {{filter: [echo0], overrides: {{echo0: {{name: echo}}}}}}}}
 """
 
 
@@ -118,6 +137,11 @@ class Mooring:
     def url(self, server: str) -> str:
         return f"http://127.0.0.1:{self.port}/servers/{server}/mcp"
 
+    @property
+    def virtual(self) -> str:
+        """The virtual server, whose one tool has another name at its backend."""
+        return f"http://127.0.0.1:{self.port}/virtual/all/mcp"
+
     @contextlib.contextmanager
     def up(self, *arguments: str, cores: set[int] = MEASURED) -> Iterator[int]:
         """`moor` with these arguments, until the end of the block; the daemon's pid."""
@@ -154,7 +178,7 @@ class Mooring:
 
 
 def installation(home: Path, behind: int) -> Mooring:
-    """A fresh Mooring, not started, with a manifest of three servers in `fleet.yaml`."""
+    """A fresh Mooring, not started, with a manifest of its servers in `fleet.yaml`."""
     (home / "run").mkdir(mode=0o700)
     (home / "fleet.yaml").write_text(FLEET.format(upstream=behind, child=json.dumps(CHILD)))
     return Mooring(home, free_port())
@@ -162,10 +186,11 @@ def installation(home: Path, behind: int) -> Mooring:
 
 @contextlib.contextmanager
 def mooring(ours: Mooring) -> Iterator[list[Endpoint]]:
-    """Mooring at work on its three servers."""
+    """Mooring at work on its servers."""
     with ours.up("up", str(ours.home / "fleet.yaml")) as daemon:
         for server in ("json", "sse", "stdio"):
             wait_until(f"server {server}", lambda s=server: answers(ours.url(s)), 60)
+        wait_until("the virtual server", lambda: answers(ours.virtual), 60)
         keeper = ours.keeper()
         place({keeper, *descendants(keeper)}, MEASURED)
         place(ours.children(), AROUND)
@@ -175,6 +200,7 @@ def mooring(ours: Mooring) -> Iterator[list[Endpoint]]:
             Endpoint("Mooring", "JSON", ours.url("json"), lambda: over_http),
             Endpoint("Mooring", "SSE", ours.url("sse"), lambda: over_http),
             Endpoint("Mooring", "stdio", ours.url("stdio"), lambda: both),
+            Endpoint("Mooring", "virtual", ours.virtual, lambda: over_http),
         ]
 
 

@@ -33,6 +33,17 @@ LONGEST = 1024 * 1024
 Edit = Callable[[SseEvent], bytes]
 
 
+def _message(told: Envelope | None, errand: room.Errand) -> Envelope | None:
+    """What the backend is told, looked at again only where more than a name may differ."""
+    if told is not None and errand.name is not None:
+        return Envelope(
+            told.type, told.method, told.id, errand.name, told.version, told.progress_token,
+            told.request_id, told.is_error,
+        )  # fmt: skip
+    message = peek(errand.body) if errand.body else None
+    return message if isinstance(message, Envelope) else told
+
+
 class BackendCall(Call):
     """A client's request, as one backend gets it."""
 
@@ -40,21 +51,32 @@ class BackendCall(Call):
 
     def __init__(self, call: Call, errand: room.Errand) -> None:
         self._client = call
-        super().__init__(call.exchange, call.identity)
+        self.exchange = call.exchange
+        self.headers = call.headers
+        self.identity = call.identity
         self.era = call.era
-        self.message = call.message
-        if errand.body is not call.request.body and errand.body:
-            message = peek(errand.body)
-            self.message = message if isinstance(message, Envelope) else call.message
         self.cors = call.cors
-        self.request = call.request.again(errand.body)
-        headers = call.request.headers
+        self.outcome = "answered"
+        self.delivered = False
+        self.reason = ""
+        self.message = call.message
+        self.request = request = call.request
+        body = errand.body
+        if body is not request.body:
+            self.request = request.again(body)
+            self.message = _message(call.message, errand)
+        version = errand.version.encode()
         if errand.instead is not None:
-            self.request.headers = errand.instead
-        elif errand.version and call.headers.get(VERSION) != errand.version.encode():
-            kept = tuple(pair for pair in headers if pair[0] != VERSION)
-            headers = (*kept, (VERSION, errand.version.encode()))
-            self.request.headers = headers
+            self._say(errand.instead)
+        elif version and call.headers.get(VERSION) != version:
+            kept = tuple(pair for pair in request.headers if pair[0] != VERSION)
+            self._say((*kept, (VERSION, version)))
+
+    def _say(self, headers: Headers) -> None:
+        """These headers go on, instead of the client's own."""
+        if self.request is self._client.request:
+            self.request = self.request.again(self.request.body)
+        self.request.headers = headers
 
     def tell(self) -> None:
         """What has become of it is what has become of the client's request."""
@@ -89,9 +111,11 @@ class BackendTrip(Trip):
     __slots__ = ("_errand", "own")
 
     def __init__(self, plant: Plant, call: BackendCall, errand: room.Errand) -> None:
-        super().__init__(plant, errand.entry, call, errand.session)
+        self.plant = plant
+        self.entry = errand.entry
+        self.call = self.own = call
+        self.session = errand.session
         self._errand = errand
-        self.own = call
 
     def headers(self) -> Headers:
         return super().headers() + self._errand.headers

@@ -51,8 +51,13 @@ class Backends:
         """Where a client has a session."""
         return [name for name, half in state.halves.items() if half.ready]
 
-    async def forward(self, call: Call, state: ClientState, backend: str, body: bytes) -> None:
-        """Takes a request to a backend, and its answer to the client."""
+    async def forward(
+        self, call: Call, state: ClientState, backend: str, body: bytes, name: str | None = None
+    ) -> None:
+        """Takes a request to a backend, and its answer to the client.
+
+        `name`: what the backend calls what is called.
+        """
         entry = self._server.declared.backends.get(backend)
         if entry is None:
             call.refuse(503, "NoReadyInstance", f"backend {backend} cannot be asked now")
@@ -64,16 +69,13 @@ class Backends:
     async def _forward(self, call: Call, state: ClientState, entry: Entry, body: bytes) -> None:
         backend = entry.ref.name
         half = state.half(backend)
-        session = await self._ready(state, half, entry)
-        hearing = self._hearing(state, half, entry, session)
+        session = self._room.sessions.find(half.id) if half.id else None
+        if session is None or state.stream is not None:
+            session = await self._ready(state, half, entry)
+        hearing = self._hearing(state, half, session)
+        told = state.caller.told(backend)
         errand = Errand(
-            entry,
-            body,
-            session,
-            half.version,
-            state.caller.told(backend),
-            event=hearing.event,
-            answer=hearing.answer,
+            entry, body, session, half.version, name, told, None, hearing.event, hearing.answer
         )
         id = call.message.id if call.message is not None else None
         if id is None:
@@ -179,20 +181,30 @@ class Backends:
 
     # -- what backends say ------------------------------------------------------------------
 
-    def _hearing(
-        self, state: ClientState, half: Half, entry: Entry, session: Session | None
-    ) -> Hearing:
-        def decline(id: bytes, method: str) -> None:
+    def _hearing(self, state: ClientState, half: Half, session: Session | None) -> Hearing:
+        generation = session.generation if session is not None else 0
+        kept = half.hearing
+        if kept is not None and kept[0] is session and kept[1] == generation:
+            known: Hearing = kept[2]
+            return known
+        relayed = self._server.relayed(half.backend)
+        hearing = Hearing(self, state, half, mark(session), relayed)
+        half.hearing = session, generation, hearing
+        return hearing
+
+    def decline(self, state: ClientState, half: Half, id: bytes, method: str) -> None:
+        """See `hearing.Behalf`."""
+        entry = self._server.declared.backends.get(half.backend)
+        if entry is not None:
             work = self._tell(state, half, entry, declined(id, method))
             self._room.errands.start(work)
 
-        def changed(_: str) -> None:
-            if not half.looking:
-                half.looking = True
-                self._room.errands.start(self._look_again(state, half, entry))
-
-        relayed = self._server.relayed(half.backend)
-        return Hearing(state, (half.backend, mark(session)), relayed, decline, changed)
+    def changed(self, state: ClientState, half: Half) -> None:
+        """See `hearing.Behalf`."""
+        entry = self._server.declared.backends.get(half.backend)
+        if entry is not None and not half.looking:
+            half.looking = True
+            self._room.errands.start(self._look_again(state, half, entry))
 
     async def _look_again(self, state: ClientState, half: Half, entry: Entry) -> None:
         """The backend has told this session that its lists have changed."""
@@ -253,7 +265,7 @@ class Backends:
         Raises Unavailable where there will be no other one.
         """
         entry = self._server.declared.backends[half.backend]
-        hearing = self._hearing(state, half, entry, session)
+        hearing = self._hearing(state, half, session)
         generation = session.generation
         headers = self._own_headers(state, half, session)
         more = ((LAST_EVENT_ID, last),) if last else ()
@@ -300,16 +312,9 @@ class Backends:
             session = self._room.sessions.find(half.id) if half.id else None
             if entry is None or session is None:
                 continue
-            hearing = self._hearing(state, half, entry, session)
-            errand = Errand(
-                entry,
-                b"",
-                session,
-                half.version,
-                state.caller.told(half.backend),
-                None,
-                hearing.event,
-            )
+            hearing = self._hearing(state, half, session)
+            told = state.caller.told(half.backend)
+            errand = Errand(entry, b"", session, half.version, headers=told, event=hearing.event)
             if self._room.gate.knows(call, errand, given):
                 await self._room.gate.resume(call, errand)
                 return

@@ -45,6 +45,8 @@ class Errand(NamedTuple):
     """The client's own at that backend."""
     version: str = ""
     """The protocol version that was negotiated with the backend."""
+    name: str | None = None
+    """What the backend calls what is called, where the client calls it otherwise."""
     headers: Headers = ()
     """What the backend is to be told of the caller besides, or instead."""
     instead: Headers | None = None

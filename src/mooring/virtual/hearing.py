@@ -7,14 +7,14 @@ client's lists are not that backend's, so they are looked at again first.
 """
 
 import re
-from collections.abc import Callable, Collection
-from typing import Final
+from collections.abc import Collection
+from typing import Final, Protocol
 
 from mooring.transports.envelope import Envelope, peek, splice
 from mooring.transports.sse import SseEvent, encode
 from mooring.virtual.questions import KINDS, Origin, outward
 from mooring.virtual.splicing import named_backend
-from mooring.virtual.states import ClientState
+from mooring.virtual.states import ClientState, Half
 
 CHANGES: Final = {
     "notifications/tools/list_changed": "tools",
@@ -27,26 +27,36 @@ LOOKED_AT: Final = 1024 * 1024
 _URI: Final = re.compile(rb'"uri": ?"([^"\\]{1,2000})"')
 
 
-class Hearing:
-    """Listens to one backend for one client's session."""
+class Behalf(Protocol):
+    """Whoever listens on behalf of a client."""
 
-    __slots__ = ("_backend", "_changed", "_decline", "_mark", "_relayed", "_state")
+    def decline(self, state: ClientState, half: Half, id: bytes, method: str) -> None:
+        """Answers a question that nobody is asked."""
+        ...
+
+    def changed(self, state: ClientState, half: Half) -> None:
+        """Has a backend's lists looked at again."""
+        ...
+
+
+class Hearing:
+    """Listens to one backend for one client's session; kept as long as its owner stays."""
+
+    __slots__ = ("_behalf", "_half", "_mark", "_relayed", "_state")
 
     def __init__(
-        self,
-        state: ClientState,
-        origin: tuple[str, str],
-        relayed: Collection[str],
-        decline: Callable[[bytes, str], None],
-        changed: Callable[[str], None],
+        self, behalf: Behalf, state: ClientState, half: Half, mark: str, relayed: Collection[str]
     ) -> None:
-        """`origin` is the backend and the mark of its session; `decline` answers a question
-        that nobody is asked (raw id, method), `changed` is told which kind of list did."""
+        """`mark` is that of the backend's session and its owner; see `questions`."""
+        self._behalf = behalf
         self._state = state
-        self._backend, self._mark = origin
+        self._half = half
+        self._mark = mark
         self._relayed = relayed
-        self._decline = decline
-        self._changed = changed
+
+    @property
+    def mark(self) -> str:
+        return self._mark
 
     def event(self, event: SseEvent) -> bytes:
         """An event of a stream, as the client gets it; empty where it gets nothing."""
@@ -67,7 +77,7 @@ class Hearing:
         elif envelope.type == "request":
             return self._question(text, envelope)
         elif envelope.method in CHANGES:
-            self._changed(CHANGES[envelope.method])
+            self._behalf.changed(self._state, self._half)
             return b""
         elif envelope.method in NOT_RELAYED:
             return b""
@@ -77,13 +87,13 @@ class Hearing:
         """Remembers which resources an answer names, so that they are read where they are."""
         if b'"uri"' in text and len(text) <= LOOKED_AT:
             for found in _URI.finditer(text):
-                self._state.saw(found[1].decode("utf-8", "replace"), self._backend)
+                self._state.saw(found[1].decode("utf-8", "replace"), self._half.backend)
 
     def _question(self, text: bytes, envelope: Envelope) -> bytes:
         kind = KINDS.get(envelope.method)
         id = envelope.id or b"null"
         if kind is None or kind not in self._relayed or not self._state.promises.answers(kind):
-            self._decline(id, envelope.method)
+            self._behalf.decline(self._state, self._half, id, envelope.method)
             return b""
         token = envelope.progress_token
         text = splice(
@@ -91,7 +101,7 @@ class Hearing:
             id=self._outward(id),
             progress_token=None if token is None else self._outward(token),
         )
-        return named_backend(text, self._backend)
+        return named_backend(text, self._half.backend)
 
     def _outward(self, id: bytes) -> bytes:
-        return outward(Origin(self._backend, self._mark, id))
+        return outward(Origin(self._half.backend, self._mark, id))

@@ -71,8 +71,14 @@ class InSession:
         if given is None:
             call.refuse(400, "BadRequest", "Missing session ID: initialize first")
             return
-        state = await self._find(given.decode("latin-1"), call)
-        if state is None:
+        id = given.decode("latin-1")
+        state = self._room.states.get(id)
+        session = self._room.sessions.find(id)
+        if session is None:
+            state = None
+        elif state is None or not self._is_known(state, session, call):
+            state = await self._find(session, call)
+        if state is None or session is None:
             call.refuse(404, "SessionLost", UNKNOWN)
             return
         state.caller = self._server.declared.caller(call.headers)
@@ -80,35 +86,41 @@ class InSession:
         if stated is not None and stated not in SESSION_VERSIONS:
             call.refuse(400, "BadRequest", "unknown protocol version in the header")
         elif message is not None:
-            await self._in_use(call, state, message)
+            session.calls += 1
+            try:
+                handler = self._handlers.get(message.method)
+                if handler is None or message.type != "request":
+                    await self._otherwise(call, state, message)
+                else:
+                    await handler(call, state)
+            finally:
+                session.calls -= 1
+                session.used_at = self._room.clock.monotonic()
         elif call.request.method == "DELETE":
             await self.end(state)
             call.respond(200, (NOSNIFF,))
         else:
             await self._backends.listen(call, state)
 
-    async def _in_use(self, call: Call, state: ClientState, message: Envelope) -> None:
-        session = state.session
-        session.calls += 1
-        try:
-            await self._post(call, state, message)
-        finally:
-            session.calls -= 1
-            session.used_at = self._room.clock.monotonic()
+    def _is_known(self, state: ClientState, session: Session, call: Call) -> bool:
+        """Whether nothing about the session needs to be found out."""
+        return (
+            state.session is session
+            and state.server is self._server.ref
+            and session.looked
+            and session.sealed.identity == call.identity
+        )
 
-    async def _find(self, id: str, call: Call) -> ClientState | None:
-        """The session of that id, made anew where this gateway never saw it."""
-        session = self._room.sessions.find(id)
-        if session is None:
-            return None
-        told = session.sealed
-        ref = self._server.ref
+    async def _find(self, session: Session, call: Call) -> ClientState | None:
+        """What is known of a session, made anew where this gateway never saw it."""
+        told, ref = session.sealed, self._server.ref
         ours = told.uid == UID and told.server.name == ref.name
         if not ours or told.server.namespace != ref.namespace or told.identity != call.identity:
             return None
-        state = self._room.states.get(id)
+        state = self._room.states.get(session.id)
         if state is None or state.session is not session:
             state = self._remember(session, unpacked(told.upstream_id))
+        state.server = ref
         if not session.looked:
             await meet(self._room, state)
             if self._room.sessions.has_ended(session):
@@ -149,13 +161,10 @@ class InSession:
 
     # -- messages ---------------------------------------------------------------------------
 
-    async def _post(self, call: Call, state: ClientState, message: Envelope) -> None:
+    async def _otherwise(self, call: Call, state: ClientState, message: Envelope) -> None:
+        """What is no request, or none that we know."""
         if message.type == "request":
-            handler = self._handlers.get(message.method)
-            if handler is None:
-                say_no(call, METHOD_NOT_FOUND, "Method not found")
-                return
-            await handler(call, state)
+            say_no(call, METHOD_NOT_FOUND, "Method not found")
             return
         if message.type == "response":
             await self._answered(call, state, message)
@@ -195,9 +204,9 @@ class InSession:
         body = call.request.body
         if _TASK in body:
             body = without(body, ("params", "task"))
-        await self._backends.forward(
-            call, state, found.backend, renamed(body, name, found.original)
-        )
+        original = found.original
+        body = renamed(body, name, original)
+        await self._backends.forward(call, state, found.backend, body, original)
 
     async def _get_prompt(self, call: Call, state: ClientState) -> None:
         message = call.message
@@ -210,7 +219,7 @@ class InSession:
             self._unknown(call, state, "prompt", name)
             return
         body = renamed(call.request.body, name, found.original)
-        await self._backends.forward(call, state, found.backend, body)
+        await self._backends.forward(call, state, found.backend, body, found.original)
 
     async def _read(self, call: Call, state: ClientState) -> None:
         backend = await self._reader(call, state)

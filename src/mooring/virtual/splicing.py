@@ -7,6 +7,7 @@ offset. `body` is always one that `transports/envelope.peek` has accepted.
 
 import json
 import re
+from functools import lru_cache
 from typing import Any, Final
 
 from mooring.core.headers import Headers
@@ -22,6 +23,7 @@ _NAME_FIRST: Final = re.compile(
 _OBJECT: Final = 0x7B
 
 
+@lru_cache(maxsize=4096)  # the same few names, again and again
 def quoted(text: str) -> bytes:
     """A text as JSON."""
     return json.dumps(text).encode()
@@ -36,8 +38,10 @@ def renamed(body: bytes, old: str, new: str) -> bytes:
     if old == new:
         return body
     found = _NAME_FIRST.match(body)
-    if found is not None and found[1] == old.encode():
-        return b"%b%b%b" % (body[: found.start(1) - 1], quoted(new), body[found.end(1) + 1 :])
+    if found is not None:
+        start, end = found.span(1)
+        if body[start - 1 : end + 1] == quoted(old):
+            return b"%b%b%b" % (body[: start - 1], quoted(new), body[end + 1 :])
     return replaced(body, ("params", "name"), quoted(new))
 
 

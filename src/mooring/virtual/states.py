@@ -7,7 +7,7 @@ not there: most sessions sit idle.
 
 import asyncio
 from collections import OrderedDict
-from typing import Final
+from typing import Any, Final
 
 from mooring.core.aggregate_items import Catalog
 from mooring.core.identity import Identity
@@ -26,8 +26,8 @@ class Half:
     """A client session's own session at one backend."""
 
     __slots__ = (
-        "backend", "capabilities", "deaf", "id", "listener", "lock", "looking", "ready", "session",
-        "version",
+        "backend", "capabilities", "deaf", "hearing", "id", "listener", "lock", "looking",
+        "ready", "session", "version",
     )  # fmt: skip
 
     def __init__(self, backend: str) -> None:
@@ -44,6 +44,8 @@ class Half:
         """Held by whoever opens it."""
         self.listener: asyncio.Task[None] | None = None
         """Hears what the backend says unasked, while the client listens."""
+        self.hearing: tuple[Session | None, int, Any] | None = None
+        """Who hears what the backend says, in this session and of this owner of it."""
         self.deaf = False
         """The backend has no stream on which it would say anything."""
         self.looking = False
@@ -132,5 +134,3 @@ class ClientState:
         """It has answered."""
         if self.running is not None:
             self.running.pop(id, None)
-            if not self.running:
-                self.running = None
