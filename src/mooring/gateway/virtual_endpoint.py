@@ -102,6 +102,8 @@ class BackendCall(Call):
     ) -> None:
         if self.sheltered:
             status, headers = (503 if status in (401, 403, 404) else status), ()
+        elif reason == "SessionLost":
+            status = 503  # it was ours, and the next request gets another one
         super().refuse(status, reason, message, headers=headers, **more)
 
 
@@ -123,6 +125,8 @@ class BackendTrip(Trip):
     def answer(self, reply: Reply, session: Session | None) -> Answer:
         answer = super().answer(reply, session)
         answer.generation = 0  # questions are told apart by who hears them
+        if self.call.era == "stateless":
+            answer.notices = ()  # such a client hears of changes where it listens
         errand = self._errand
         if answer.type == SSE and errand.event is not None:
             edit(answer, errand.event)

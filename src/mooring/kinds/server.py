@@ -211,7 +211,7 @@ class ServerSpec(RuledPart):
     """The MCPGroup that it belongs to."""
     stateful: bool = True
     """Whether it remembers anything of a session. Where false, a virtual server offers it to
-    clients of the stateless era though it speaks of sessions itself."""
+    clients of the stateless era though it knows sessions only: in sessions of its own."""
     auth: ServerAuth = ServerAuth()
     """What of a caller it is told."""
     drain_seconds: int = Field(default=30, ge=0, le=3600)

@@ -102,7 +102,7 @@ class RemoteHealth(Part):
     interval_seconds: int = Field(default=30, ge=1, le=3600)
     """How long it is left alone before it is tried again."""
     timeout_seconds: int = Field(default=10, ge=1, le=3600)
-    """How long that try may take."""
+    """How long that try holds up another one."""
 
 
 class Questions(Part):

@@ -32,7 +32,7 @@ NOBODY: Final = Caller()
 class Declared:
     """One virtual server of the table, and who its backends are."""
 
-    __slots__ = ("backends", "forwarding", "virtual")
+    __slots__ = ("_stateful", "backends", "forwarding", "virtual")
 
     def __init__(self, virtual: Virtual) -> None:
         self.virtual = virtual
@@ -43,6 +43,7 @@ class Declared:
         """Those that clients may see something of, by name, sorted."""
         self.forwarding = tuple(each.name for each in judged if each.listed == "per-caller")
         """Those of them that are told who calls."""
+        self._stateful = {name: entry.stateful for name, entry in self.backends.items()}
 
     def same(self, other: "Declared") -> bool:
         """Whether clients see the same, as long as backends offer the same."""
@@ -50,7 +51,7 @@ class Declared:
             self.virtual.aggregation == other.virtual.aggregation
             and self.virtual.relayed == other.virtual.relayed
             and self.forwarding == other.forwarding
-            and self.backends.keys() == other.backends.keys()
+            and self._stateful == other._stateful
         )
 
     def caller(self, headers: Mapping[bytes, bytes]) -> Caller:

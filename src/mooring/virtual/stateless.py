@@ -21,6 +21,7 @@ from mooring.core.era import STATELESS
 from mooring.core.headers import NOSNIFF, Headers
 from mooring.transports.envelope import Envelope
 from mooring.transports.streams import JSON
+from mooring.virtual.borrowing import Borrowing
 from mooring.virtual.call import Call, Errand
 from mooring.virtual.in_session import VERSION
 from mooring.virtual.sight import LISTS, Sight
@@ -42,6 +43,7 @@ class Stateless:
         self._server = server
         self._room = server.room
         self._subscribing = Subscribing(server)
+        self._borrowing = Borrowing(server)
         self._handlers: dict[str, Handler] = {
             "server/discover": self._discover,
             "tools/call": self._call_tool,
@@ -168,7 +170,11 @@ class Stateless:
     async def _forward(
         self, call: Call, sight: Sight, backend: str, body: bytes, headers: Headers | None = None
     ) -> None:
-        told = self._server.declared.caller(call.headers).told(backend)
+        caller = self._server.declared.caller(call.headers)
+        if self._server.lends(backend, caller):
+            await self._borrowing.forward(call, caller, backend, body)
+            return
+        told = caller.told(backend)
         entry = sight.backends[backend].entry
         errand = Errand(entry, body, headers=told, instead=headers)
         with self._server.shields.around(call, entry) as admitted:

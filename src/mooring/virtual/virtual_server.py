@@ -11,6 +11,7 @@ from mooring.core.aggregate import merge
 from mooring.core.aggregate_items import Catalog
 from mooring.core.era import Era
 from mooring.core.identity import Identity
+from mooring.core.table import Entry
 from mooring.kinds.ref import Ref
 from mooring.virtual.catalogs import Watch, settled
 from mooring.virtual.cursors import Whose
@@ -77,9 +78,11 @@ class VirtualServer:
         found = self._sights.get((era, caller.credentials))
         if found is not None and not found.missing:
             return found
-        waiting = [w for w in self._watches(era, caller) if not w.settled.is_set()]
-        if waiting:
-            await settled(waiting, seconds)
+        until = self.room.clock.monotonic() + seconds
+        for _ in range(2):  # where one era is refused, the other one may not be known yet
+            waiting = [w for w in self._watches(era, caller) if not w.settled.is_set()]
+            if waiting:
+                await settled(waiting, max(until - self.room.clock.monotonic(), 0))
         return self.seen(era, caller)
 
     def seen(self, era: Era, caller: Caller = NOBODY) -> Sight:
@@ -121,11 +124,22 @@ class VirtualServer:
         ref = self.ref
         return [state for state in self.room.states.values() if state.server == ref]
 
+    def lends(self, backend: str, caller: Caller) -> bool:
+        """Whether requests that stand alone need a session of ours at a backend."""
+        entry = self.declared.backends[backend]
+        return self._watch(entry, "stateless", caller).key.era == "session"
+
     def _watches(self, era: Era, caller: Caller) -> list[Watch]:
-        return [
-            self.room.catalogs.watch(entry, era, caller.told(entry.ref.name))
-            for entry in self.declared.visible(caller)
-        ]
+        return [self._watch(entry, era, caller) for entry in self.declared.visible(caller)]
+
+    def _watch(self, entry: Entry, era: Era, caller: Caller) -> Watch:
+        """The watch of a backend in this era; of one that keeps no state, in the era it knows."""
+        told = caller.told(entry.ref.name)
+        watch = self.room.catalogs.watch(entry, era, told)
+        if era == "session" or entry.stateful or watch.denied:
+            return watch
+        other = self.room.catalogs.watch(entry, "session", told)
+        return other if watch.settled.is_set() and watch.offer is None else watch
 
     def _look(self, watches: Iterable[Watch], private: dict[str, Catalog]) -> Sight:
         backends: dict[str, Backend] = {}
