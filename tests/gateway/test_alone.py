@@ -180,6 +180,31 @@ def test_a_list_whose_instance_cuts_the_connection_is_asked_of_another_one_once(
     run(story())
 
 
+@pytest.mark.parametrize(
+    ("safe", "asked_of"), [([["x"], ["x"]], 2), ([["x"], []], 1), ([[], []], 1)]
+)
+def test_a_call_that_is_cut_goes_to_another_instance_if_both_say_that_it_may(
+    world: Any, run: Any, safe: list[list[str]], asked_of: int
+) -> None:
+    async def story() -> None:
+        async with world({"notes": 2}) as w:
+
+            async def behaviour(exchange: Any) -> None:
+                exchange.abort()
+
+            for standin in w.standins["notes"]:
+                standin.behaviour = behaviour
+            w.table(**{f"notes-{n}": {"safeTools": list(each)} for n, each in enumerate(safe)})
+            for _ in range(2):  # each is the first one once
+                for standin in w.standins["notes"]:
+                    standin.seen.clear()
+                said = await ask(w, "tools/call", name="x")
+                assert said.reason == "UpstreamReset"
+                assert sum(len(standin.seen) for standin in w.standins["notes"]) == asked_of
+
+    run(story())
+
+
 def test_a_client_that_leaves_ends_its_call_upstream(world: Any, run: Any) -> None:
     async def story() -> None:
         async with world({"notes": 1}) as w:

@@ -32,7 +32,8 @@ async def post_alone(trip: Trip) -> None:
     except Foreign:
         refuse_state(trip)
         return
-    parcel = Parcel("POST", headers, body, repeatable(method, body), CALL_SECONDS)
+    may_repeat = repeatable(method, body)
+    parcel = Parcel("POST", headers, body, may_repeat, CALL_SECONDS, trip.tool)
     sent = await trip.plant.courier.deliver(entry, ask, parcel)
     if isinstance(sent, Reject):
         if type(ask) is Pinned:

@@ -158,9 +158,11 @@ class Courier:
         pause = FIRST_PAUSE
         while True:
             tried.append(upstream.uid)
-            if not _may_go_on(ask, parcel, error, len(tried)):
+            if not _may_go_on(ask, parcel, error, upstream, len(tried)):
                 raise error
             way = self._another(entry, ask, tried)
+            if way is not None and not _may_repeat(parcel, error, way.to):
+                raise error
             if way is None:
                 if self._clock.monotonic() >= deadline or error.reason != "UpstreamRefused":
                     raise error
@@ -192,13 +194,22 @@ class Courier:
         return way if isinstance(way, Forward) else None
 
 
-def _may_go_on(ask: Ask, parcel: Parcel, error: Unavailable, tries: int) -> bool:
-    """Whether a request may be sent again after this error."""
+def _may_go_on(
+    ask: Ask, parcel: Parcel, error: Unavailable, upstream: Upstream, tries: int
+) -> bool:
+    """Whether a request may be sent again after this error of an instance."""
     if error.reason == "UpstreamRefused":
         return True
     return (
         error.reason == "UpstreamReset"
-        and parcel.repeatable
+        and _may_repeat(parcel, error, upstream)
         and type(ask) is not Pinned
         and tries == 1
     )
+
+
+def _may_repeat(parcel: Parcel, error: Unavailable, upstream: Upstream) -> bool:
+    """Whether it is nothing to an instance that another one may have run the request."""
+    if error.reason == "UpstreamRefused" or parcel.repeatable:
+        return True
+    return repeatable_call(parcel.tool, parcel.body, upstream.safe)
