@@ -161,7 +161,7 @@ async def measure(calls: int, virtual: bool) -> float:
     for _ in range(CONNECTIONS):
         connect(lane)
     at_work = asyncio.ensure_future(gateway._virtuals.run())
-    await asyncio.sleep(0)
+    await clock.sleep(0)
     path = PATHS[virtual]
     first = Client(server, path, id, 1)
     first.ask()

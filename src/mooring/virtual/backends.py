@@ -64,9 +64,11 @@ class Backends:
             return
         with self._server.shields.around(call, entry) as admitted:
             if admitted:
-                await self._forward(call, state, entry, body)
+                await self._forward(call, state, entry, body, name)
 
-    async def _forward(self, call: Call, state: ClientState, entry: Entry, body: bytes) -> None:
+    async def _forward(
+        self, call: Call, state: ClientState, entry: Entry, body: bytes, name: str | None
+    ) -> None:
         backend = entry.ref.name
         half = state.half(backend)
         session = self._room.sessions.find(half.id) if half.id else None
