@@ -49,6 +49,29 @@ def test_clients_believe_it_under_no_other_name(tmp_path: Path) -> None:
         shaken_hands(certificates.context(), certificates.authority(), "mooring.example")
 
 
+@pytest.mark.parametrize("name", ["127.0.0.1", "mooring.internal", "10.1.2.3", "fd00::7"])
+def test_with_further_names_they_believe_it_under_those_too(tmp_path: Path, name: str) -> None:
+    further = ("mooring.internal", "10.1.2.3", "fd00::7")
+    certificates = Certificates(tmp_path, SystemClock(), further)
+    shaken_hands(certificates.context(), certificates.authority(), name)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shaken_hands(certificates.context(), certificates.authority(), "example.com")
+
+
+def test_a_further_name_makes_another_authority_once(tmp_path: Path) -> None:
+    loopback = Certificates(tmp_path, SystemClock()).authority()
+    named = Certificates(tmp_path, SystemClock(), ["mooring.internal"])
+    server = named.context()
+    authority = named.authority()
+    assert authority != loopback
+    shaken_hands(server, authority, "mooring.internal")
+    for names in ((), ("mooring.internal",)):
+        again = Certificates(tmp_path, SystemClock(), names)
+        again.context()
+        assert again.authority() == authority
+    assert shown(named) == shown(Certificates(tmp_path, SystemClock()))
+
+
 def test_files_are_made_once_and_for_us_alone(tmp_path: Path) -> None:
     certificates = Certificates(tmp_path, SystemClock())
     first = shown(certificates)

@@ -54,8 +54,10 @@ def test_the_api_listens_on_loopback_or_nowhere() -> None:
     assert Settings().api_address == ("127.0.0.1", 8471)
     assert Settings(api_listen="[::1]:9").api_address == ("::1", 9)
     assert Settings(api_listen="off").api_address is None
-    with pytest.raises(Invalid, match=r"--api-listen .*only loopback"):
+    with pytest.raises(Invalid, match=r"--api-listen .*only loopback.*MOORING_API_NAMES"):
         _ = Settings(api_listen="0.0.0.0:1").api_address
+    named = Settings(api_listen="0.0.0.0:1", api_names="mooring.internal")
+    assert named.api_address == ("0.0.0.0", 1)
     with pytest.raises(Invalid, match="expected HOST:PORT"):
         _ = Settings(api_listen="on").api_address
 

@@ -1,12 +1,13 @@
 """The certificate of the TLS door, of our own making.
 
-An authority of ours (ten years, good for loopback names only) signs the certificate that the
-door shows (a year). Clients are given the authority, so that a renewed certificate needs no
-new kubeconfig. Both are files of ours that hold the private key as well.
+An authority of ours (ten years, good for loopback names and those that were set) signs the
+certificate that the door shows (a year). Clients are given the authority, so that a renewed
+certificate needs no new kubeconfig. Both are files of ours that hold the private key as well. A
+name that the authority is not good for makes another authority.
 """
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -35,13 +36,22 @@ _SKEW = timedelta(hours=1)
 """By how much a client's clock may be behind ours."""
 
 
-class Certificates:
-    """The authority and the certificate in a directory, made on first use."""
+Pair = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
+Extension = x509.SubjectAlternativeName | x509.NameConstraints
 
-    def __init__(self, directory: Path, clock: Clock) -> None:
+
+class Certificates:
+    """The authority and the certificate in a directory, made on first use.
+
+    `names`: further names and addresses that the certificate is to be good for; whoever gives none
+    takes what is there.
+    """
+
+    def __init__(self, directory: Path, clock: Clock, names: Sequence[str] = ()) -> None:
         self.authority_file = directory / "api-authority.pem"
         self.file = directory / "api.pem"
         self._clock = clock
+        self._names = tuple(names)
 
     def authority(self) -> bytes:
         """The authority's certificate, PEM, without its key."""
@@ -61,17 +71,27 @@ class Certificates:
         authority, key = self._authority()
 
         def signed() -> bytes:
-            return _signed(authority, key, self._clock.now())
+            return _signed((authority, key), self._names, self._clock.now())
 
         found, _ = self._kept(self.file, signed)
         try:
             found.verify_directly_issued_by(authority)
+            stale = not _named(found, x509.SubjectAlternativeName) >= set(self._names)
         except (ValueError, TypeError, InvalidSignature):
+            stale = True
+        if stale:
             replace(self.file, signed())
         context.load_cert_chain(self.file)
 
     def _authority(self) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-        return self._kept(self.authority_file, lambda: _authority(self._clock.now()))
+        def make() -> bytes:
+            return _authority(self._names, self._clock.now())
+
+        found = self._kept(self.authority_file, make)
+        if _named(found[0], x509.NameConstraints) >= set(self._names):
+            return found
+        replace(self.authority_file, make())
+        return self._kept(self.authority_file, make)
 
     def _kept(
         self, path: Path, make: Callable[[], bytes]
@@ -95,12 +115,10 @@ def _parsed(path: Path, content: bytes) -> tuple[x509.Certificate, ec.EllipticCu
     return certificate, key
 
 
-def _authority(now: datetime) -> bytes:
+def _authority(names: Sequence[str], now: datetime) -> bytes:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Mooring on this machine")])
-    only_us = x509.NameConstraints(
-        [*map(x509.DNSName, NAMES), *(x509.IPAddress(ip_network(each)) for each in ADDRESSES)], None
-    )
+    only_us = x509.NameConstraints([_permitted(each) for each in _all(names)], None)
     made = (
         _begun(name, name, key, now, AUTHORITY_LIFETIME)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -111,14 +129,11 @@ def _authority(now: datetime) -> bytes:
     return _pem(made, key)
 
 
-def _signed(
-    authority: x509.Certificate, signer: ec.EllipticCurvePrivateKey, now: datetime
-) -> bytes:
+def _signed(signed_by: Pair, names: Sequence[str], now: datetime) -> bytes:
+    authority, signer = signed_by
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Mooring")])
-    ours = x509.SubjectAlternativeName(
-        [*map(x509.DNSName, NAMES), *(x509.IPAddress(ip_address(each)) for each in ADDRESSES)]
-    )
+    ours = x509.SubjectAlternativeName([_general(each) for each in _all(names)])
     of_authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
     made = (
         _begun(name, authority.subject, key, now, LIFETIME)
@@ -130,6 +145,34 @@ def _signed(
         .sign(signer, hashes.SHA256())
     )
     return _pem(made, key)
+
+
+def _all(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*NAMES, *ADDRESSES, *names)))
+
+
+def _general(name: str) -> x509.GeneralName:
+    """As a certificate names it."""
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _permitted(name: str) -> x509.GeneralName:
+    """As an authority is good for it."""
+    general = _general(name)
+    return x509.IPAddress(ip_network(name)) if isinstance(general, x509.IPAddress) else general
+
+
+def _named(certificate: x509.Certificate, where: type[Extension]) -> set[str]:
+    """Names and addresses that a certificate, or an authority, is good for."""
+    try:
+        found = certificate.extensions.get_extension_for_class(where).value
+    except x509.ExtensionNotFound:
+        return set()
+    names = found if isinstance(found, x509.SubjectAlternativeName) else found.permitted_subtrees
+    return {str(each.value).partition("/")[0] for each in names or ()}
 
 
 def _begun(

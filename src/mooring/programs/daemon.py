@@ -127,7 +127,8 @@ async def _live(settings: Settings, places: Places, keeps: bool, audience: Audie
     host, port = settings.address
     clock = SystemClock()
     parts = session_parts(settings, places, os.environ)
-    with opened(settings.api_address, places, clock) as door:
+    names = listed(settings.api_names)
+    with opened(settings.api_address, places, clock, names) as door:
         async with _pool() as pool:
             keeper = KeeperClient(pool, places.keeper_socket)
             options = ("--alone-seconds", settings.keeper_alone_seconds)

@@ -6,7 +6,7 @@ import logging
 import socket
 import ssl
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import yaml
@@ -67,10 +67,14 @@ def kubeconfig(url: str, places: Places, namespace: str, clock: Clock) -> str:
 class Door:
     """A listening socket, and what is needed to serve it."""
 
-    def __init__(self, listener: socket.socket, places: Places, clock: Clock) -> None:
+    def __init__(
+        self, listener: socket.socket, places: Places, clock: Clock, names: Sequence[str] = ()
+    ) -> None:
+        """`names`: further ones that its certificate is for; the first is shown to callers."""
         self._listener = listener
         self._clock = clock
-        self._certificates = Certificates(places.keys, clock)
+        self._names = names
+        self._certificates = Certificates(places.keys, clock, names)
         self._lock = Lock(self._certificates.context(), token_of(places))
         self._lock.token.text()  # made before anybody asks for it
 
@@ -78,6 +82,8 @@ class Door:
     def url(self) -> str:
         """Where it is: `https://127.0.0.1:8471`."""
         host, port = self._listener.getsockname()[:2]
+        if self._names and host not in ("127.0.0.1", "::1"):
+            host = self._names[0]
         return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
 
     async def serve(self, app: Starlette) -> None:
@@ -96,7 +102,9 @@ class Door:
 
 
 @contextmanager
-def opened(address: Address | None, places: Places, clock: Clock) -> Iterator[Door | None]:
+def opened(
+    address: Address | None, places: Places, clock: Clock, names: Sequence[str] = ()
+) -> Iterator[Door | None]:
     """The door at an address, bound, until the block ends; None where there is to be none.
 
     Raises Conflict "PortInUse", in words.
@@ -110,7 +118,7 @@ def opened(address: Address | None, places: Places, clock: Clock) -> Iterator[Do
     except OSError as error:
         raise _cannot_listen(address, error) from error
     with listener:
-        yield Door(listener, places, clock)
+        yield Door(listener, places, clock, names)
 
 
 def _cannot_listen(address: Address, error: OSError) -> MooringError:

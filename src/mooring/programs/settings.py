@@ -46,8 +46,16 @@ class Settings:
     )
     api_listen: str = _setting(
         "MOORING_API_LISTEN",
-        "Address of the API for kubectl, `HOST:PORT`; loopback only; `off`: there is none.",
+        "Address of the API for kubectl, `HOST:PORT`; loopback only, unless its names are set; "
+        "`off`: there is none.",
         "127.0.0.1:8471",
+    )
+    api_names: str = _setting(
+        "MOORING_API_NAMES",
+        "Names and addresses (separated by commas) under which others reach that API, for its "
+        "certificate. With them it may listen beyond loopback: callers need its token.",
+        "",
+        option=False,
     )
     allowed_hosts: str = _setting(
         "MOORING_ALLOWED_HOSTS",
@@ -163,16 +171,17 @@ class Settings:
         """Host and port of `api_listen`, None where it is off; raises Invalid in words."""
         if self.api_listen == "off":
             return None
-        why = "because the API can start programs"
-        return _address("--api-listen", self.api_listen, why)
+        why = "because the API can start programs, unless MOORING_API_NAMES says under which "
+        why += "names others reach it"
+        return _address("--api-listen", self.api_listen, why, anywhere=bool(self.api_names))
 
 
-def _address(option: str, text: str, why: str) -> tuple[str, int]:
+def _address(option: str, text: str, why: str, *, anywhere: bool = False) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     host = host.strip("[]") or "127.0.0.1"
     if not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise Invalid("Invalid", f"{option} {text!r}: expected HOST:PORT")
-    if host not in ("127.0.0.1", "::1", "localhost"):
+    if not anywhere and host not in ("127.0.0.1", "::1", "localhost"):
         raise Invalid(
             "Invalid",
             f"{option} {text!r}: only loopback addresses are served, {why}. "
