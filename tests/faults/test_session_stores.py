@@ -241,3 +241,24 @@ def sessions(mooring: Mooring) -> int:
         found = re.search(r"^mooring_sessions(?:{.*?})? (\S+)", page.read().decode(), re.M)
     assert found
     return int(float(found[1]))
+
+
+def test_keys_are_rotated_under_load(mooring: Mooring) -> None:
+    mooring.more["MOORING_WORKERS"] = "2"
+    started(mooring, 1, "ledger")
+    file = KeyFile(places.of(str(mooring.home / "data")).keys / "sessions.key")
+
+    def sealed_with_the_first_key() -> bool:
+        session = guest(mooring, "probe").session
+        return Sealer(file.keys()[0]).open(session) is not None
+
+    with Crowd([mooring.url("ledger")], 5, pause=0.01) as crowd:
+        mooring.moor("session-key", "rotate")
+        wait_until("the new key in use", sealed_with_the_first_key, 20)
+        crowd.answered(50)
+        assert crowd.failures == {}
+        early = guest(mooring, "early")
+        mooring.moor("session-key", "rotate", "--forget")
+        wait_until("the end of all sessions", lambda: visit(early) == 404, 20)
+        wait_until("the new key in use", sealed_with_the_first_key, 20)
+    assert set(crowd.failures) <= {"SessionLost", "HTTP 404"}

@@ -1,6 +1,8 @@
 """How sessions are kept, made from settings, and told to gateways of their own."""
 
 import argparse
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -94,3 +96,11 @@ def test_the_store_that_was_meant_is_opened(tmp_path: Path, run: Any, store: str
 
     run(test())
     assert (tmp_path / "sessions.db").exists() == (store == "sqlite")
+
+
+@pytest.mark.process
+def test_who_uses_no_redis_does_not_load_what_speaks_to_one() -> None:
+    code = "import sys, mooring.programs.daemon, mooring.programs.gateway; print(*sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=30, check=True)
+    assert b"mooring.programs.gateway" in said.stdout.split()
+    assert b"redis" not in said.stdout.split()

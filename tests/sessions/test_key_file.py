@@ -86,9 +86,11 @@ def test_who_runs_takes_a_rotated_file_up(path: Path, run: Any) -> None:
     async def test() -> None:
         clock = FakeClock()
         file = KeyFile(path)
-        ring = file.ring()
+        ring, changes = file.ring(), []
         async with asyncio.TaskGroup() as tasks:
-            following = tasks.create_task(file.follow(ring, clock))
+            following = tasks.create_task(
+                file.follow(ring, clock, lambda: changes.append(ring.keys))
+            )
             await SystemClock().sleep(0)
             KeyFile(path).rotate()
             await clock.advance(LOOK_SECONDS)
@@ -98,6 +100,7 @@ def test_who_runs_takes_a_rotated_file_up(path: Path, run: Any) -> None:
                 spoil()
                 await clock.advance(LOOK_SECONDS)
                 assert ring.keys == rotated
+            assert changes == [rotated]
             following.cancel()
 
     run(test())

@@ -152,6 +152,22 @@ def test_sessions_of_instances_that_went_away_are_forgotten() -> None:
     assert sessions.loads == {"u2": Load(1, 0)}
 
 
+def test_what_no_key_opens_any_more_is_forgotten() -> None:
+    one, other = bytes(32), b"k" * 32
+    sealer = Sealer(one)
+    sessions = OpenSessions(sealer, FakeClock())
+    before = opened(sessions)
+    sealer.ring.change((other, one))
+    after = opened(sessions)
+    sessions.verify()
+    assert sessions.find(before.id) is before
+    sealer.ring.change((other,))
+    sessions.verify()
+    assert sessions.find(before.id) is None
+    assert sessions.find(after.id) is after
+    assert sessions.loads["u1"].sessions == 1
+
+
 def test_an_idle_session_costs_little_memory() -> None:
     sessions = OpenSessions(SEALER, FakeClock())
     tracemalloc.start()

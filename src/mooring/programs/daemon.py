@@ -223,7 +223,7 @@ class _Daemon:
             sessions = SharedSessions(sealer, self._clock, "", parts.terms)
             gateway = Gateway(self._store, self._pool, self._clock, ours, sessions, records)
             reporter = Reporter(self._hear, sessions, gateway.tally, self._clock)
-            beside = (partial(keys.follow, sealer.ring, self._clock), reporter.run)
+            beside = (partial(keys.follow, sealer.ring, self._clock, sessions.verify), reporter.run)
             return Within(gateway, listener, beside)
         arguments = [
             *("--api", f"unix://{self._places.api_socket}", *parts.arguments()),

@@ -115,7 +115,7 @@ async def _live(
             gateway.seen = seen
             post = Post(asking, options.reach.address, options.name, who)
             reporter = Reporter(post.bring, sessions, gateway.tally, clock)
-            beside = (partial(keys.follow, sealer.ring, clock), reporter.run)
+            beside = (partial(keys.follow, sealer.ring, clock, sessions.verify), reporter.run)
             await serve(Within(gateway, listener, beside, turns), ending, ready)
     finally:
         await pool.close()

@@ -8,6 +8,7 @@ arrive late and no session is lost meanwhile. A file of a single key is fine, to
 import logging
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from mooring import telemetry
@@ -55,8 +56,8 @@ class KeyFile:
         """Other keys throughout: what was sealed so far opens no more."""
         return self._keep((_new(), _new()))
 
-    async def follow(self, ring: Ring, clock: Clock) -> None:
-        """Changes the ring whenever the file was changed, for ever.
+    async def follow(self, ring: Ring, clock: Clock, changed: Callable[[], None]) -> None:
+        """Changes the ring whenever the file was changed, and says so, for ever.
 
         A file that cannot be used changes nothing, and is told of in the log.
         """
@@ -72,6 +73,7 @@ class KeyFile:
                 continue
             if keys != ring.keys:
                 ring.change(keys)
+                changed()
                 telemetry.event("session_keys.changed", keys=len(keys))
 
     def _keep(self, keys: tuple[bytes, ...]) -> tuple[bytes, ...]:

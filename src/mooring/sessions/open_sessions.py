@@ -188,6 +188,11 @@ class OpenSessions:
         """Whether it is one of those that are open here."""
         return self._open.get(session.id) is session
 
+    def verify(self) -> None:
+        """Forgets sessions whose ids no key opens any more; for when the keys were changed."""
+        for session in [s for s in self._open.values() if self.sealer.open(s.id) is None]:
+            self._drop(session)
+
     def end(self, session: Session) -> None:
         """From now on its id is unknown."""
         self._bury(session.key, session.until)
