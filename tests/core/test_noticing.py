@@ -133,6 +133,17 @@ def test_what_cannot_start_says_so_in_its_own_words() -> None:
     assert reasons(found) == ["CommandNotFound"]
 
 
+def test_what_no_retry_mends_says_so_and_is_retried_all_the_same() -> None:
+    words = "command not found: x. Fix: install it, or give its whole path"
+    seen = replace(SEEN, state="failed", reason="CommandNotFound", message=words, permanent=True)
+    found = notice(starting(), seen, None, at(1)).row
+    assert (found.state, found.reason) == ("ERROR", "CommandNotFound")
+    assert found.message == (
+        "command not found: x (no retry mends it). Fix: install it, or give its whole path"
+    )
+    assert found.next_retry_at == at(31).now
+
+
 @pytest.mark.parametrize(("attempts", "seconds"), [(1, 30), (5, 30), (6, 300), (20, 300)])
 def test_failed_attempts_wait_by_their_number(attempts: int, seconds: float) -> None:
     found = notice(starting(attempt_count=attempts), exited(1), None, at(1)).row

@@ -230,7 +230,8 @@ def _ended(row: InstanceStatus, seen: Observed, moment: Moment) -> Noticed:
     if row.state not in UPCOMING:
         return Noticed(row)
     if seen.state == "failed":
-        return failed(row, seen.reason or "CannotStart", seen.message, moment.now)
+        said = _lasting(seen.message) if seen.permanent else seen.message
+        return failed(row, seen.reason or "CannotStart", said, moment.now)
     message = f"it ended before it was ready: {ending(seen.ended)}"
     return failed(row, "Exited", message, moment.now)
 
@@ -261,3 +262,13 @@ def _crashed(row: InstanceStatus, ended: Ended | None, moment: Moment) -> Notice
         words = f"{row.name}: it keeps ending soon after its start, and is held back"
         happenings.append(Happening("CrashLoopBackOff", words, warning=True))
     return Noticed(waiting, tuple(happenings))
+
+
+def _lasting(message: str) -> str:
+    """What went wrong, for somebody who would wait for the next attempt.
+
+    >>> _lasting("command not found: tiem. Fix: install it")
+    'command not found: tiem (no retry mends it). Fix: install it'
+    """
+    wrong, fix, remedy = message.partition(". Fix: ")
+    return f"{wrong} (no retry mends it){fix}{remedy}"
