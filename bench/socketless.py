@@ -148,7 +148,7 @@ async def measure(calls: int, virtual: bool) -> float:
     joined = MCPGroup.model_validate(GROUP), VirtualMCPServer.model_validate(VIRTUAL)
     table = build([MCPServer.model_validate(SERVER)], joined[:1], joined[1:])
     gateway.swap(table)
-    server = HttpServer(gateway.handle)
+    server = HttpServer(gateway.handle, swift=gateway.swift)
     server._sweep()
     entry = table.entries[0]
     opened = sessions.open(entry.ref, "u", b"upstream", "2025-11-25", ANONYMOUS)

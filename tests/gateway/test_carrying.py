@@ -497,7 +497,8 @@ def test_a_challenge_is_for_who_led_and_the_next_one_leads(world: Any, run: Any)
             standin.behaviour = asking
             standin.sessions.clear()
             calls = [asyncio.ensure_future(w.call(n, session)) for n in (1, 2, 3)]
-            await eventually(lambda: said_to(standin, b"tools/call") == 3)
+            flights = w.gateway.recovery._flights
+            await eventually(lambda: [len(each.waiting) for each in flights.values()] == [3])
             standin.proceed.set()
             said = await asyncio.gather(*calls)
             assert sorted(each.status for each in said) == [200, 200, 401]

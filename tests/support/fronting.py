@@ -73,6 +73,10 @@ class World:
         exchange.on_gone(self.left.set)
         await self.gateway.handle(exchange)
 
+    def swift(self, exchange: Exchange, host: HttpServer) -> bool:
+        exchange.on_gone(self.left.set)
+        return self.gateway.swift(exchange, host)
+
     @property
     def address(self) -> Address:
         return Address("127.0.0.1", self.port, self.path)
@@ -159,7 +163,7 @@ async def world(
             MemoryStore(), up, clock, authorities(port, origins=origins), sessions, records
         )
         world = World(gateway, sessions, records, port, pool)
-        world.front = HttpServer(world.handle, Limits(**limits), refusal)
+        world.front = HttpServer(world.handle, Limits(**limits), refusal, world.swift)
         stack.push_async_callback(world.front.close)
         await world.front.listen(sock)
         for name, count in (servers or {"notes": 1}).items():

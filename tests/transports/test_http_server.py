@@ -125,3 +125,77 @@ def test_a_server_that_never_listened_can_be_closed(run: Run) -> None:
         await server.close()
 
     run(story())
+
+
+# Without a task.
+
+
+def test_a_request_may_be_handled_without_a_task(on_loop: Run) -> None:
+    async def story() -> None:
+        def swift(exchange: Exchange, host: HttpServer) -> bool:
+            match exchange.request.path:
+                case "/at-once":
+                    exchange.respond(200, (), b"at once")
+                    host.finished(exchange)
+                case "/never":
+                    host.finished(exchange)
+                case "/on":
+                    host.goes_on(exchange, echo(exchange))
+                case "/mistake":
+                    raise KeyError("a mistake")
+                case _:
+                    return False
+            return True
+
+        async with serving(echo, swift=swift) as site:
+            for path, status, body in (
+                (b"at-once", 200, b"at once"),
+                (b"on", 200, b"/on"),
+                (b"task", 200, b"/task"),
+                (b"never", 500, None),
+                (b"mistake", 500, None),
+            ):
+                answer = await site.ask(GET % path)
+                assert answer.status == status
+                assert body in (None, answer.body)
+            assert site.server.requests_open == 0
+
+    on_loop(story())
+
+
+def test_many_requests_at_once_are_answered_in_order_however_they_are_handled(
+    on_loop: Run,
+) -> None:
+    async def story() -> None:
+        def swift(exchange: Exchange, host: HttpServer) -> bool:
+            exchange.respond(200, (), exchange.request.path.encode())
+            host.finished(exchange)
+            return True
+
+        async with serving(echo, swift=swift) as site:
+            wire = await site.connect()
+            await wire.send(b"".join(GET % (b"%d" % number) for number in range(1500)))
+            for number in range(1500):
+                assert (await wire.answer()).body == b"/%d" % number
+
+    on_loop(story())
+
+
+def test_what_would_go_on_after_the_end_does_not(on_loop: Run) -> None:
+    async def story() -> None:
+        taken: list[Exchange] = []
+
+        def swift(exchange: Exchange, host: HttpServer) -> bool:
+            taken.append(exchange)
+            return True
+
+        async with serving(echo, swift=swift) as site:
+            wire = await site.connect()
+            await wire.send(GET % b"x")
+            await until(lambda: bool(taken))
+            assert site.server.requests_open == 1
+            await site.server.close()
+            site.server.goes_on(taken[0], echo(taken[0]))
+            assert site.server.requests_open == 0
+
+    on_loop(story())

@@ -21,6 +21,7 @@ from mooring.core.codes import (
 from mooring.core.era import Era
 from mooring.core.headers import NOSNIFF, Headers
 from mooring.core.identity import Identity
+from mooring.errors import MooringError
 from mooring.transports.envelope import Envelope
 from mooring.transports.http_server import Exchange
 
@@ -47,12 +48,14 @@ class Call:
     """One request on an endpoint."""
 
     __slots__ = (
-        "cors", "delivered", "era", "exchange", "headers", "identity", "message", "outcome",
-        "reason", "request",
+        "began", "cors", "delivered", "era", "exchange", "headers", "identity", "message",
+        "outcome", "reason", "request",
     )  # fmt: skip
 
-    def __init__(self, exchange: Exchange, identity: Identity) -> None:
+    def __init__(self, exchange: Exchange, identity: Identity, began: float = 0.0) -> None:
         self.exchange = exchange
+        self.began = began
+        """On the monotonic clock."""
         self.request = exchange.request
         self.headers = exchange.request.index
         """The request's headers by name."""
@@ -101,6 +104,14 @@ class Call:
             status = 200
         body = self.error(reason, message, **more)
         self.respond(status, (*JSON, *headers), body)
+
+    def fail(self, error: MooringError) -> None:
+        """Says no, or cuts an answer that has begun."""
+        if self.exchange.started:
+            self.outcome = "failed"
+            self.exchange.abort()
+        else:
+            self.refuse(error.status, error.reason, error.message)
 
     def error(self, reason: str, message: str, **more: Any) -> bytes:
         """A JSON-RPC error for this request."""

@@ -46,13 +46,31 @@ async def carry(
     """
     generation = session.generation
     found: Found | None = None
-    if session.looked and not session.moving:
+    if is_settled(session):
         try:
             found = await trip.plant.courier.deliver(trip.entry, trip.ask, parcel)
         except Unavailable as error:
             found = error
         if type(found) is Sent and found.reply.status not in DOUBTFUL:
             return found
+    return await carry_on(trip, session, found, generation, remake)
+
+
+def is_settled(session: Session) -> bool:
+    """Whether a message can go to the owner of the session without ado."""
+    return session.looked and not session.moving
+
+
+async def carry_on(
+    trip: Trip,
+    session: Session,
+    found: Found | None,
+    generation: int,
+    remake: Callable[[Trip], Parcel],
+) -> Sent | None:
+    """The same from what was found at the owner of that generation; None: it was not sent yet."""
+    if type(found) is Sent and found.reply.status not in DOUBTFUL:
+        return found
     return await _Errand(trip, session, remake).go_on(found, generation)
 
 

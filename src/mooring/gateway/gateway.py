@@ -28,6 +28,7 @@ from mooring.gateway.metrics import Metrics, method_class
 from mooring.gateway.nowhere import Nowhere
 from mooring.gateway.pages import Pages
 from mooring.gateway.server_endpoint import ServerEndpoint
+from mooring.gateway.swift import SwiftTrip
 from mooring.gateway.trip import Plant
 from mooring.gateway.virtual_endpoint import VirtualEndpoint, virtuals
 from mooring.gateway.watching import watch
@@ -42,7 +43,7 @@ from mooring.sessions.recovery import Recovery
 from mooring.sessions.reopening import Reopener
 from mooring.sessions.sweeper import Sweeper
 from mooring.sessions.tally import Tally
-from mooring.transports.http_server import ClientGone, Exchange
+from mooring.transports.http_server import ClientGone, Exchange, HttpServer
 from mooring.transports.http_upstream import Pool
 from mooring.virtual.room import UID
 
@@ -100,6 +101,7 @@ class Gateway:
         )
         self._virtuals = virtuals(self._plant)
         self._endpoints: dict[str, Endpoint] = {}
+        self._servers: dict[str, ServerEndpoint] = {}
         self._upstreams: Mapping[str, Upstream] = MappingProxyType({})
         self._metrics = Metrics(self._gauges(), self.tally.outcomes, sessions.gateway)
         self._examiner = Examiner(ours, via)
@@ -139,9 +141,10 @@ class Gateway:
     def swap(self, table: Table) -> None:
         """From now on this table holds, as it looks from here."""
         table = self.seen(table)
-        self._endpoints = {
+        self._servers = {
             path: ServerEndpoint(entry, self._plant) for path, entry in table.by_path.items()
         }
+        self._endpoints = {**self._servers}
         for path, served in self._virtuals.swap(table).items():
             self._endpoints[path] = VirtualEndpoint(served.sessions, served.stateless)
         self._upstreams = {u.uid: u for entry in table.entries for u in entry.upstreams.values()}
@@ -161,6 +164,20 @@ class Gateway:
             leash.pull()
         self._virtuals.close_streams()
 
+    def swift(self, exchange: Exchange, host: HttpServer) -> bool:
+        """Answers a request that needs no task, or begins to; False where it needs one."""
+        request = exchange.request
+        server = self._servers.get(request.path)
+        if server is None or request.method != "POST":
+            return False
+        call = Call(exchange, ANONYMOUS, self._clock.monotonic())
+        if not (self._examiner.admits(call) and understood(call)):
+            self._tell(call)
+            host.finished(exchange)
+            return True
+        found = server.swift(call)
+        return found is not None and SwiftTrip(*found, host, self._tell).begin()
+
     async def handle(self, exchange: Exchange) -> None:
         """Answers one request."""
         path = exchange.request.path
@@ -171,30 +188,24 @@ class Gateway:
                 return
             endpoint = Nowhere(path, loaded=self.loaded.is_set())
             lost = True
-        began = self._clock.monotonic()
-        call = Call(exchange, ANONYMOUS)
+        call = Call(exchange, ANONYMOUS, self._clock.monotonic())
         if self._examiner.admits(call) and (lost or understood(call)):
             try:
                 await endpoint.answer(call)
             except ClientGone:
                 call.outcome = "gone"
             except MooringError as error:
-                _fail(call, error)
-        self._metrics.count(call, self._clock.monotonic() - began)
+                call.fail(error)
+        self._tell(call)
+
+    def _tell(self, call: Call) -> None:
+        """Counts a call that was answered, and logs one that failed."""
+        self._metrics.count(call, self._clock.monotonic() - call.began)
         if call.outcome == "failed":
             telemetry.event(
                 "gateway.call_failed", logging.INFO,
-                path=path, method=method_class(call), reason=call.reason,
+                path=call.request.path, method=method_class(call), reason=call.reason,
             )  # fmt: skip
 
     def _calls(self) -> int:
         return sum(load.calls for load in self._sessions.loads.values())
-
-
-def _fail(call: Call, error: MooringError) -> None:
-    """Says no, or cuts an answer that has begun."""
-    if call.exchange.started:
-        call.outcome = "failed"
-        call.exchange.abort()
-    else:
-        call.refuse(error.status, error.reason, error.message)

@@ -67,24 +67,41 @@ async def pass_on(call: Call, answer: Answer, reply: Reply, extra: Headers = ())
     """Gives the client the answer. Raises ClientGone, and Unavailable where it was cut."""
     if answer.whole is None:
         await settle(answer, reply)
+    if answer.whole is not None:
+        pass_whole(call, answer, extra)
+    elif _is_failure(call, answer):
+        _shelter(call, answer)
+    elif answer.type == SSE and not 300 <= answer.status < 400:
+        await _events(call, answer, extra)
+    elif answer.type == JSON and not 300 <= answer.status < 400:
+        await _document(call, answer, extra)
+    else:
+        unreadable(call, answer)
+
+
+def pass_whole(call: Call, answer: Answer, extra: Headers = ()) -> None:
+    """The same for an answer that is here to its end, which takes no waiting."""
     whole = answer.whole
-    if call.sheltered and (answer.status >= 500 or answer.status == 429):
+    if _is_failure(call, answer):
         _shelter(call, answer)
     elif 300 <= answer.status < 400:
         unreadable(call, answer)
     elif answer.type == SSE:
-        await _events(call, answer, extra)
-    elif whole is not None and (answer.type == JSON or not whole):
+        _all_events(call, answer, extra)
+    elif answer.type == JSON or not whole:
         if answer.notices and whole:
             stream = b"".join(map(encode, (*answer.notices, whole)))
             call.respond(200, _as_events(downwards(answer.headers, extra)), stream)
             return
         _judge(call, answer.status)
-        call.respond(answer.status, downwards(answer.headers, extra), whole)
-    elif answer.type == JSON:
-        await _document(call, answer, extra)
+        call.respond(answer.status, downwards(answer.headers, extra), whole or b"")
     else:
         unreadable(call, answer)
+
+
+def _is_failure(call: Call, answer: Answer) -> bool:
+    """Whether the client must be spared the status."""
+    return call.sheltered and (answer.status >= 500 or answer.status == 429)
 
 
 def _shelter(call: Call, answer: Answer) -> None:
@@ -133,20 +150,26 @@ async def _document(call: Call, answer: Answer, extra: Headers) -> None:
     call.exchange.finish()
 
 
+def _all_events(call: Call, answer: Answer, extra: Headers) -> None:
+    """An event stream that has ended already."""
+    whole = answer.whole or b""
+    headers = downwards(answer.headers, extra)
+    notices = b"".join(map(encode, answer.notices))
+    if not notices and answers_alone(whole, call.id):
+        call.respond(answer.status, headers, whole)
+        return
+    following = Following(call.id, answer.mark, answer.generation)
+    body = notices + following.feed(whole) + following.rest()
+    if following.abandoned:
+        body += _lost(call, "the stream ended without an answer")
+    call.respond(answer.status, headers, body)
+
+
 async def _events(call: Call, answer: Answer, extra: Headers) -> None:
     """An event stream, event by event; if it leaves the client waiting, one more event says so."""
     headers = downwards(answer.headers, extra)
     notices = b"".join(map(encode, answer.notices))
-    if answer.whole is not None and not notices and answers_alone(answer.whole, call.id):
-        call.respond(answer.status, headers, answer.whole)
-        return
     following = Following(call.id, answer.mark, answer.generation)
-    if answer.whole is not None:
-        body = notices + following.feed(answer.whole) + following.rest()
-        if following.abandoned:
-            body += _lost(call, "the stream ended without an answer")
-        call.respond(answer.status, headers, body)
-        return
     assert answer.chunks is not None
     call.start(answer.status, headers)
     if notices:

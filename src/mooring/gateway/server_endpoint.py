@@ -9,6 +9,7 @@ from mooring.core.headers import SESSION_ID
 from mooring.core.table import Entry
 from mooring.gateway.alone import post_alone
 from mooring.gateway.call import Call
+from mooring.gateway.carrying import is_settled
 from mooring.gateway.ending import end
 from mooring.gateway.leash import Leash
 from mooring.gateway.listening import listen
@@ -16,6 +17,7 @@ from mooring.gateway.opening import open_session
 from mooring.gateway.posting import post, post_in_session
 from mooring.gateway.subscribing import subscribe, take_leave
 from mooring.gateway.trip import Plant, Trip
+from mooring.sessions.journal import METHODS
 from mooring.sessions.open_sessions import Session
 
 UNKNOWN = "there is no such session, or it has ended; initialize again"
@@ -66,6 +68,24 @@ class ServerEndpoint:
             finally:
                 session.calls -= 1
                 session.used_at = self._plant.clock.monotonic()
+
+    def swift(self, call: Call) -> tuple[Trip, Session] | None:
+        """The journey of a call that has nothing to wait for but the owner of its session.
+
+        None for any other; `answer` decides again.
+        """
+        message = call.message
+        given = call.headers.get(SESSION_ID)
+        if given is None or message is None or message.type != "request":
+            return None
+        if call.era == "stateless" or self._entry.eras not in ("auto", call.era):
+            return None
+        if message.method in METHODS or message.method == "initialize":
+            return None
+        session = self._plant.sessions.find(given.decode("latin-1"))
+        if session is None or not is_settled(session):
+            return None
+        return Trip(self._plant, self._entry, call, session), session
 
     async def _leashed(self, trip: Trip) -> None:
         """A journey that ends when the client leaves, or when the gateway closes its streams."""

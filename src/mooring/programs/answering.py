@@ -69,7 +69,7 @@ class Within:
         self._listener = listener
         self._beside = beside
         self._turns = turns
-        self._server = HttpServer(gateway.handle, refusal=refusal)
+        self._server = HttpServer(gateway.handle, refusal=refusal, swift=gateway.swift)
 
     async def run(self) -> None:
         """Keeps the table true."""

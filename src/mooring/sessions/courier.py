@@ -21,7 +21,7 @@ from mooring.core.table import Entry, Upstream
 from mooring.errors import Unavailable
 from mooring.kinds.ref import Ref
 from mooring.sessions.open_sessions import OpenSessions
-from mooring.transports.http_upstream import Pool, Reply
+from mooring.transports.http_upstream import Hearer, Pool, Reply, Stale
 
 EntryOf = Callable[[Ref], Entry | None]
 """The entry of a server in the table that holds now."""
@@ -108,21 +108,75 @@ class Courier:
         """The answer of one instance, asked once."""
         load = self._sessions.load(upstream.uid)
         load.calls += 1
-        method, headers, body, repeatable, seconds, tool = parcel
-        if tool in upstream.safe:
-            repeatable = repeatable_call(tool, body, upstream.safe)
+        method, headers, body, _, seconds, _ = parcel
+        may_repeat = _repeatable(parcel, upstream)
         try:
             reply = await self._pool.send(
-                upstream.address, method, headers, body, repeatable=repeatable, seconds=seconds
+                upstream.address, method, headers, body, repeatable=may_repeat, seconds=seconds
             )
         except BaseException as error:
-            load.calls -= 1
-            if isinstance(error, Unavailable) and error.reason in TRANSPORT:
-                self._unreached(upstream)
+            self.missed(upstream, load, error)
             raise
+        return self.arrived(upstream, load, reply)
+
+    def begin(self, upstream: Upstream, parcel: Parcel, hearer: Hearer) -> Load | None:
+        """Sends to one instance without waiting; None where that is not possible just now.
+
+        Who hears the answer tells `arrived`, or `missed`, with the load that he was given; and
+        then goes on with `after` where it was an error.
+        """
+        method, headers, body, _, seconds, _ = parcel
+        may_repeat = _repeatable(parcel, upstream)
+        if not self._pool.begin(
+            hearer, upstream.address, method, headers, body, repeatable=may_repeat, seconds=seconds
+        ):
+            return None
+        load = self._sessions.load(upstream.uid)
+        load.calls += 1
+        return load
+
+    def arrived(self, upstream: Upstream, load: Load, reply: Reply) -> Sent:
+        """An instance has answered a request that was counted."""
         if upstream.uid in self.ejections.failing:
             self.ejections.answered(upstream.uid, self._clock.monotonic())
         return Sent(upstream, reply, load)
+
+    def missed(self, upstream: Upstream, load: Load, error: BaseException) -> None:
+        """An instance has not answered a request that was counted."""
+        load.calls -= 1
+        if isinstance(error, Unavailable) and error.reason in TRANSPORT:
+            self._unreached(upstream)
+
+    async def after(
+        self,
+        entry: Entry,
+        ask: Ask,
+        parcel: Parcel,
+        upstream: Upstream,
+        error: Stale | Unavailable,
+    ) -> Sent | Reject:
+        """What `deliver` does once the instance that it chose did not answer."""
+        if isinstance(error, Stale):
+            try:
+                return await self._resumed(upstream, parcel, error)
+            except Unavailable as newer:
+                error = newer
+        return await self._again(entry, ask, parcel, (upstream, error))
+
+    async def _resumed(self, upstream: Upstream, parcel: Parcel, stale: Stale) -> Sent:
+        load = self._sessions.load(upstream.uid)
+        load.calls += 1
+        method, headers, body, _, seconds, _ = parcel
+        may_repeat = _repeatable(parcel, upstream)
+        try:
+            reply = await self._pool.resume(
+                stale, upstream.address, method, headers, body,
+                repeatable=may_repeat, seconds=seconds,
+            )  # fmt: skip
+        except BaseException as error:
+            self.missed(upstream, load, error)
+            raise
+        return self.arrived(upstream, load, reply)
 
     def _unreached(self, upstream: Upstream) -> None:
         """Counts a transport failure."""
@@ -192,6 +246,13 @@ class Courier:
             return None
         way = self.choose(entry, ask, tried)
         return way if isinstance(way, Forward) else None
+
+
+def _repeatable(parcel: Parcel, upstream: Upstream) -> bool:
+    """Whether a request may run twice at this instance."""
+    if parcel.tool in upstream.safe:
+        return repeatable_call(parcel.tool, parcel.body, upstream.safe)
+    return parcel.repeatable
 
 
 def _may_go_on(

@@ -51,6 +51,35 @@ class Home(Protocol):
         ...
 
 
+class Hearer(Protocol):
+    """Who waits for the head of an answer. Hears one of these, once."""
+
+    def hear(self, reply: Reply) -> None:
+        """The head is there, and maybe all of the answer."""
+        ...
+
+    def fail(self, error: Stale | Unavailable) -> None:
+        """It will never be there."""
+        ...
+
+
+class _Promise:
+    """Waits in a coroutine."""
+
+    __slots__ = ("future",)
+
+    def __init__(self, future: "asyncio.Future[Reply]") -> None:
+        self.future = future
+
+    def hear(self, reply: Reply) -> None:
+        if not self.future.done():
+            self.future.set_result(reply)
+
+    def fail(self, error: Stale | Unavailable) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
 class UpstreamConnection(asyncio.Protocol):
     """One connection; also the `Source` of its replies."""
 
@@ -60,6 +89,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_head_limit",
         "_headers",
         "_heard",
+        "_hearer",
         "_home",
         "_lasting",
         "_loop",
@@ -70,7 +100,6 @@ class UpstreamConnection(asyncio.Protocol):
         "_size",
         "_to_the_end",
         "_transport",
-        "_waiter",
         "_where",
         "asked",
         "deadline",
@@ -87,8 +116,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._poll = select.poll()
         self._headers: list[tuple[bytes, bytes]] = []
         self._reply: Reply | None = None
-        self._waiter: asyncio.Future[Reply] | None = None
-        """Of whoever waits for the head."""
+        self._hearer: Hearer | None = None
+        """Whoever waits for the head."""
         self._size = 0
         self._heard = False
         self._bare = False
@@ -109,22 +138,30 @@ class UpstreamConnection(asyncio.Protocol):
         `bare`: the answer has no body, whatever its head says (HEAD). Raises Stale, or
         Unavailable. Given up, the connection is closed.
         """
+        promise = _Promise(self._loop.create_future())
+        self.begin(request, promise, bare=bare)
+        reply = self._reply
+        try:
+            return await promise.future  # the pool's sweep sees to the deadline
+        except BaseException:
+            if self._reply is reply:  # else the connection may be another request's by now
+                self.abort()
+            raise
+
+    def begin(self, request: bytes, hearer: Hearer, *, bare: bool) -> None:
+        """The same, for whoever does not wait in a coroutine. Raises Stale, where not sent.
+
+        It hears when the connection is done with the answer for now, which may be free by then.
+        """
         if self._transport.is_closing():
             raise Stale(sent=False)
         self.asked = True
         self._bare = bare
         self._heard = self._finished = self._lasting = self._to_the_end = False
         self._size = 0
-        reply = self._reply = Reply(self)
-        waiter: asyncio.Future[Reply] = self._loop.create_future()
-        self._waiter = waiter
+        self._reply = Reply(self)
+        self._hearer = hearer
         self._transport.write(request)
-        try:
-            return await waiter  # the pool's sweep sees to the deadline
-        except BaseException:
-            if self._reply is reply:  # else the connection may be another request's by now
-                self.abort()
-            raise
 
     @property
     def quiet(self) -> bool:
@@ -143,9 +180,11 @@ class UpstreamConnection(asyncio.Protocol):
 
     def expire(self, now: float) -> None:
         """Ends the wait for a head whose time has passed."""
-        if self._waiter is not None and now >= self.deadline and not self._waiter.done():
+        if self._hearer is not None and now >= self.deadline:
+            hearer, self._hearer = self._hearer, None
+            self.abort()
             what = f"{self._where} did not begin to answer in time"
-            self._waiter.set_exception(Unavailable("UpstreamTimeout", what))
+            hearer.fail(Unavailable("UpstreamTimeout", what))
 
     # What the loop calls.
 
@@ -169,8 +208,10 @@ class UpstreamConnection(asyncio.Protocol):
             return
         fresh = not self._heard and not self._bare
         self._heard = True
-        if fresh and self._recall(reply, data):
+        hearer = self._hearer
+        if fresh and hearer is not None and self._recall(reply, data):
             self._free()
+            hearer.hear(reply)
             return
         self._size += len(data)
         try:
@@ -180,8 +221,31 @@ class UpstreamConnection(asyncio.Protocol):
             if not self._finished:
                 self._break(f"{self._where} did not send an HTTP/1.1 answer: {error}")
                 return
-        if self._waiter is not None and not self._hand_over(reply, self._waiter):
-            return
+        if hearer is not None and not reply.status:
+            hearer = None
+            if self._size > self._head_limit:
+                self._break(self._too_long())
+                return
+        elif hearer is not None:
+            self._hearer = None
+            if self._finished:
+                reply.gather()
+        self._settle(reply, data, fresh=fresh)
+        if hearer is not None:
+            hearer.hear(reply)
+
+    def _recall(self, reply: Reply, data: bytes) -> bool:
+        """Takes a whole answer whose head came before; False where it is none."""
+        known = self._home.known.find(data)
+        if known is None:
+            return False
+        reply.take(known[0], known[1])
+        self._finished = self._lasting = True
+        self._hearer = None
+        return True
+
+    def _settle(self, reply: Reply, data: bytes, *, fresh: bool) -> None:
+        """After something of an answer was read: is it whole, or is there too much of it?"""
         if self._finished:
             if fresh and self._lasting:
                 self._remember(reply, data)
@@ -190,36 +254,10 @@ class UpstreamConnection(asyncio.Protocol):
             self._reading = False
             self._transport.pause_reading()
 
-    def _recall(self, reply: Reply, data: bytes) -> bool:
-        """Takes a whole answer whose head came before; False where it is none."""
-        waiter = self._waiter
-        known = self._home.known.find(data)
-        if known is None or waiter is None:
-            return False
-        reply.take(known[0], known[1])
-        self._finished = self._lasting = True
-        self._waiter = None
-        if not waiter.done():
-            waiter.set_result(reply)
-        return True
-
     def _remember(self, reply: Reply, data: bytes) -> None:
         """Keeps the head of an answer that came whole and said how long it is."""
         if reply.complete is not None and reply.header(b"transfer-encoding") is None:
             self._home.known.keep(data, (reply.status, reply.headers), len(reply.complete))
-
-    def _hand_over(self, reply: Reply, waiter: "asyncio.Future[Reply]") -> bool:
-        """Gives the reply to whoever waits for it, once its head is there."""
-        if reply.status:
-            if self._finished:
-                reply.gather()
-            if not waiter.done():
-                waiter.set_result(reply)
-            self._waiter = None
-        elif self._size > self._head_limit:
-            self._break(self._too_long())
-            return False
-        return True
 
     # What the parser calls.
 
@@ -296,15 +334,15 @@ class UpstreamConnection(asyncio.Protocol):
             self._end()
             self._reply = None
             return
-        if not self._heard and self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(Stale(sent=True))
         how = f"was lost ({error})" if error else "ended"
         what = f"the connection to {self._where} {how} before its answer was complete"
-        self._fail(Unavailable("UpstreamReset", what))
+        self._fail(Unavailable("UpstreamReset", what), Stale(sent=True))
 
-    def _fail(self, error: Unavailable) -> None:
+    def _fail(self, error: Unavailable, unheard: Stale | None = None) -> None:
+        """Whoever waits hears it; `unheard` instead where nothing has come at all."""
         reply, self._reply = self._reply, None
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(error)
+        hearer, self._hearer = self._hearer, None
         if reply is not None:
             reply.fail(error)
+        if hearer is not None:
+            hearer.fail(error if self._heard or unheard is None else unheard)

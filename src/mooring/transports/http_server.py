@@ -9,9 +9,9 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from email.utils import formatdate
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from mooring import telemetry
 from mooring.transports.http_connection import ServerConnection
@@ -23,6 +23,9 @@ from mooring.transports.turns import Turns
 __all__ = ["ClientGone", "Exchange", "Handler", "Headers", "HttpServer", "Limits", "Request"]
 
 Handler = Callable[[Exchange], Awaitable[None]]
+Swift = Callable[[Exchange, "HttpServer"], bool]
+"""Handles a request without a task, or says that this one needs one (False). It must not wait: if
+the answer is not given when it returns, the server is told later (`finished`, `goes_on`)."""
 Refusal = Callable[[int, str], tuple[Headers, bytes]]
 """Renders an answer that the server gives itself: status and sentence in, headers and body out."""
 
@@ -52,8 +55,13 @@ class HttpServer:
     """Listens, reads requests, runs the handler for each; owns the handlers' tasks."""
 
     def __init__(
-        self, handler: Handler, limits: Limits = _DEFAULTS, refusal: Refusal | None = None
+        self,
+        handler: Handler,
+        limits: Limits = _DEFAULTS,
+        refusal: Refusal | None = None,
+        swift: Swift | None = None,
     ) -> None:
+        """`swift`: is asked before a request gets a task."""
         self.limits = limits
         self.refusal: Refusal = refusal or _plain
         self.known: Recall[Request] = Recall()
@@ -62,9 +70,13 @@ class HttpServer:
         self.date = b""
         self.tick = min(_LONGEST_TICK, limits.shortest_wait / 4)
         self._handler = handler
+        self._swift = swift
+        self._is_swift = False
+        """A request is just being handled, so that one behind it must not be in the same breath."""
         self._listeners: list[Listener] = []
         self._connections: set[ServerConnection] = set()
-        self._tasks: dict[Exchange, asyncio.Task[None]] = {}
+        self._tasks: dict[Exchange, asyncio.Task[None] | None] = {}
+        """Requests that are handled; None where that takes no task."""
         self._loop = cast(asyncio.AbstractEventLoop, None)  # until it listens
         self._changed = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -145,7 +157,7 @@ class HttpServer:
         self.draining = True
         for connection in tuple(self._connections):
             connection.abort()
-        tasks = tuple(self._tasks.values())
+        tasks = [task for task in self._tasks.values() if task is not None]
         for task in tasks:
             task.cancel()
         if tasks:
@@ -179,21 +191,55 @@ class HttpServer:
         self._changed.set()
 
     def serve(self, exchange: Exchange) -> None:
-        """Runs the handler in a task of its own; `close` sees to its end."""
+        """Runs the handler, in a task of its own where that is needed; `close` sees to its end."""
+        if self._swift is not None and not self._is_swift and self._served_swiftly(exchange):
+            return
         self._tasks[exchange] = self._loop.create_task(self._handle(exchange))
 
-    async def _handle(self, exchange: Exchange) -> None:
+    def _served_swiftly(self, exchange: Exchange) -> bool:
+        assert self._swift is not None
+        self._tasks[exchange] = None
+        self._is_swift = True
         try:
-            await self._handler(exchange)
+            return self._swift(exchange, self)
+        except Exception as error:  # noqa: BLE001 - the top of a request
+            self.failed(exchange, error)
+            return True
+        finally:
+            self._is_swift = False
+
+    async def _handle(
+        self, exchange: Exchange, rest: Coroutine[Any, Any, None] | None = None
+    ) -> None:
+        try:
+            await (self._handler(exchange) if rest is None else rest)
         except ClientGone:
             pass
         except Exception as error:  # noqa: BLE001 - the top of a request
             self._log("http.handler_failed", exchange, error=repr(error))
         finally:
-            if not exchange.ended:
-                self._give_up(exchange)
-            self._tasks.pop(exchange, None)
-            self._changed.set()
+            self.finished(exchange)
+
+    # What is told of requests that are handled without a task.
+
+    def finished(self, exchange: Exchange) -> None:
+        """A request has been handled; one without an answer gets one."""
+        if not exchange.ended:
+            self._give_up(exchange)
+        self._tasks.pop(exchange, None)
+        self._changed.set()
+
+    def goes_on(self, exchange: Exchange, rest: Coroutine[Any, Any, None]) -> None:
+        """A request needs a task after all."""
+        if exchange in self._tasks:
+            self._tasks[exchange] = self._loop.create_task(self._handle(exchange, rest))
+        else:
+            rest.close()  # the server was closed meanwhile
+
+    def failed(self, exchange: Exchange, error: Exception) -> None:
+        """Handling a request went wrong in a way that nobody has thought of."""
+        self._log("http.handler_failed", exchange, error=repr(error))
+        self.finished(exchange)
 
     def _give_up(self, exchange: Exchange) -> None:
         """A client does not wait for an answer that cannot come any more."""

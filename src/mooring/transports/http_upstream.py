@@ -8,16 +8,26 @@ just be closing.
 
 import asyncio
 import ssl
-from typing import Final, TypedDict, Unpack
+from collections.abc import Coroutine
+from typing import Any, Final, TypedDict, Unpack
 
 from mooring.core.address import Address
 from mooring.errors import Unavailable
-from mooring.transports.http_asking import Stale, UpstreamConnection
+from mooring.transports.http_asking import Hearer, Stale, UpstreamConnection
 from mooring.transports.http_head import Headers
 from mooring.transports.http_lane import Lane, PoolLimits
 from mooring.transports.http_reply import Chunks, Reply
 
-__all__ = ["Chunks", "Conditions", "Headers", "Pool", "PoolLimits", "Reply"]
+__all__ = [
+    "Chunks",
+    "Conditions",
+    "Headers",
+    "Hearer",
+    "Pool",
+    "PoolLimits",
+    "Reply",
+    "Stale",
+]
 
 _DEFAULTS: Final = PoolLimits()
 _SWEEP_SECONDS: Final = 0.25
@@ -45,14 +55,14 @@ class Pool:
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
-    async def send(
+    def send(
         self,
         address: Address,
         method: str,
         headers: Headers,
         body: bytes = b"",
         **conditions: Unpack[Conditions],
-    ) -> Reply:
+    ) -> Coroutine[Any, Any, Reply]:
         """Sends a request; returns when the head of its answer is there.
 
         Host, accept-encoding and the headers of framing are the pool's; those given are
@@ -60,26 +70,78 @@ class Pool:
         (nothing was sent), "UpstreamReset" and "UpstreamTimeout" (it may have run),
         "UpstreamMalformed"; ValueError for a line break in a header or path.
         """
+        return self._send(address, method, headers, body, conditions, None)
+
+    def begin(
+        self,
+        hearer: Hearer,
+        address: Address,
+        method: str,
+        headers: Headers,
+        body: bytes = b"",
+        **conditions: Unpack[Conditions],
+    ) -> bool:
+        """The same for whoever does not wait in a coroutine, if a connection is free for it.
+
+        False where none is: nothing was sent, and `send` would have to wait. Else it hears the
+        reply or what went wrong; after Stale, `resume` does what `send` would have done.
+        """
+        lane = self._lanes.get((address.socket or address.host, address.port, address.tls))
+        if lane is None:
+            return False
+        request = lane.request(method, conditions.get("path") or address.path, headers, body)
+        connection = lane.take(repeatable=conditions.get("repeatable", True))
+        if connection is None:
+            return False
+        connection.deadline = lane.loop.time() + conditions.get("seconds", 60.0)
+        try:
+            connection.begin(request, hearer, bare=method == "HEAD")
+        except Stale:
+            return False
+        return True
+
+    def resume(
+        self,
+        stale: Stale,
+        address: Address,
+        method: str,
+        headers: Headers,
+        body: bytes = b"",
+        **conditions: Unpack[Conditions],
+    ) -> Coroutine[Any, Any, Reply]:
+        """Goes on where the connection that `begin` had used turned out to be stale."""
+        return self._send(address, method, headers, body, conditions, stale)
+
+    async def _send(
+        self,
+        address: Address,
+        method: str,
+        headers: Headers,
+        body: bytes,
+        conditions: Conditions,
+        stale: Stale | None,
+    ) -> Reply:
         repeatable = conditions.get("repeatable", True)
         lane = self._lane(address)
         deadline = lane.loop.time() + conditions.get("seconds", 60.0)
         request = lane.request(method, conditions.get("path") or address.path, headers, body)
-        connection = lane.take(repeatable=repeatable)
-        sent = False
+        connection = lane.take(repeatable=repeatable) if stale is None else None
+        again, sent = repeatable, False
         while True:
+            if stale is not None:
+                if stale.sent and not again:
+                    what = f"{lane.where} closed the connection without an answer"
+                    raise Unavailable("UpstreamReset", what)
+                repeatable = repeatable and not stale.sent
+                sent = sent or stale.sent
             if connection is None:
                 connection = await _opened(lane, deadline, sent=sent)
             again = repeatable and connection.asked
             connection.deadline = deadline
             try:
                 return await connection.ask(request, bare=method == "HEAD")
-            except Stale as stale:
-                if stale.sent and not again:
-                    what = f"{lane.where} closed the connection without an answer"
-                    raise Unavailable("UpstreamReset", what) from None
-                repeatable = repeatable and not stale.sent
-                sent = sent or stale.sent
-            connection = None
+            except Stale as newer:
+                stale, connection = newer, None
 
     async def close(self) -> None:
         """Closes all connections; requests under way fail."""
@@ -128,3 +190,8 @@ async def _opened(lane: Lane, deadline: float, *, sent: bool) -> UpstreamConnect
             raise
         what = f"{lane.where} closed the connection without an answer, and refuses another"
         raise Unavailable("UpstreamReset", what) from None
+
+
+def _closed(lane: Lane) -> Unavailable:
+    what = f"{lane.where} closed the connection without an answer"
+    return Unavailable("UpstreamReset", what)
