@@ -78,6 +78,7 @@ FAMILIES: Mapping[str, Mapping[str, tuple[int, str]]] = MappingProxyType(
             "TooManyConnections": (503, "As many connections are open as are allowed."),
             "TooManyChildren": (503, "Every process that a server may have is in use."),
             "TooManySessions": (503, "An instance holds as many sessions as it can."),
+            "UpstreamBusy": (429, "The server asks to be left alone for a while."),
             "UpstreamError": (502, "The server answered with an error of its own."),
             "UpstreamMalformed": (502, "What the server sent is not an HTTP/1.1 answer."),
             "UpstreamRefused": (503, "The server refused the connection; nothing was sent."),

@@ -64,7 +64,9 @@ async def watch(address: str, *, ours: bool = False) -> AsyncIterator[Watch]:
     def marked(address: str, of: MCPServer) -> McpClient:
         return McpClient(pool, parse(address), (PROBE,))
 
-    prober = Prober(marked if ours else partial(connect, pool), SystemClock(), lambda: 0.0)
+    prober = Prober(
+        marked if ours else partial(connect, pool, b"1.1 us"), SystemClock(), lambda: 0.0
+    )
     async with asyncio.TaskGroup() as tasks:
         prober.begin(tasks, lambda _: changed.set())
         found = Watch(prober, address, changed)
@@ -95,6 +97,7 @@ def test_after_a_thousand_probes_there_was_one_session_and_then_none(run: Run) -
                 assert (standin.opened, len(standin.sessions)) == (1, 1)
             assert standin.sessions == set()
             assert asked(standin).count("initialize") == 1
+            assert {request.header(b"via") for request in standin.seen} == {b"1.1 us"}
 
     run(story())
 
@@ -203,5 +206,25 @@ def test_who_wants_a_login_is_alive(run: Run) -> None:
                 found = await at.believed(lambda found: found.shaken, server("time"))
                 assert (found.health, found.failures) == ("unauthenticated", 0)
                 assert (await at.probe()).finding.outcome == "login"
+
+    run(story())
+
+
+def test_a_server_that_asks_to_be_left_alone_is_believed_as_before(run: Run) -> None:
+    async def story() -> None:
+        async with Standin() as standin, watch(where(standin)) as at:
+            await at.believed(lambda found: found.shaken, server("time"))
+
+            async def behaviour(exchange: Exchange) -> None:
+                if exchange.request.method == "POST":
+                    exchange.respond(429, (JSON,), failure(None, -32000, "slow down"))
+                else:
+                    await standin.serve(exchange)
+
+            standin.behaviour = behaviour
+            for _ in range(5):
+                found = await at.probe()
+                assert (found.finding.outcome, found.finding.message) == ("busy", "slow down")
+                assert found.health == "healthy"
 
     run(story())

@@ -76,6 +76,11 @@ def test_who_wants_a_login_is_alive() -> None:
     assert after(LOGIN, before=GREETED).shaken
 
 
+def test_who_asks_to_be_left_alone_is_believed_as_before() -> None:
+    for before in (READY, GREETED, after(failed())):
+        assert after(Finding("busy", "slow down"), before=before) == before
+
+
 def test_an_attempt_goes_on_until_it_is_unhealthy() -> None:
     trying = after(failed(), failed(), before=GREETED)
     assert (trying.health, trying.shaken, trying.settled) == ("degraded", False, False)

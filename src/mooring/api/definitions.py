@@ -175,7 +175,7 @@ _PROBE: Mapping[str, Schema] = {
     "at": {**_TEXT, "format": "date-time", "description": "When it began."},
     "seconds": {"type": "number", "description": "How long it took."},
     "tool": {**_TEXT, "description": "The tool that was called; empty where tools were listed."},
-    "outcome": {**_TEXT, "enum": ["answered", "failed", "login"]},
+    "outcome": {**_TEXT, "enum": ["answered", "failed", "login", "busy"]},
     "message": {**_TEXT, "description": "Why not, in the words of whoever said it."},
 }
 

@@ -171,6 +171,8 @@ class Patient:
         except MooringError as error:
             if error.reason == "UpstreamTimeout":
                 return Finding("failed", f"timed out after {check.timeout_seconds:g} s")
+            if error.reason == "UpstreamBusy":
+                return Finding("busy", error.message)
             return Finding("failed", error.message)
         except Exception as error:  # noqa: BLE001 - what one server makes us stumble over is its own
             return Finding("failed", str(error) or type(error).__name__)

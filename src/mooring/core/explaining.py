@@ -20,6 +20,7 @@ _OUTCOMES = {
     "answered": "answered in",
     "failed": "failed after",
     "login": "was told to log in after",
+    "busy": "was told to come later after",
 }
 _HEALTH = {
     "healthy": "healthy: new sessions go to it",

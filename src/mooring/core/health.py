@@ -15,8 +15,9 @@ from mooring.core.world import Belief
 from mooring.kinds.server import Health, InstanceStatus
 
 Standing = Literal["preferred", "last-resort", "out"]
-Outcome = Literal["answered", "failed", "login"]
-"""`login`: it is alive, and answers only callers that it knows."""
+Outcome = Literal["answered", "failed", "login", "busy"]
+"""`login`: it is alive, and answers only callers that it knows. `busy`: it asks to be left alone,
+which says nothing."""
 
 WORDLESS = "the tool reported an error, without words"
 
@@ -60,6 +61,8 @@ def believe(before: Belief, found: Finding, threshold: int) -> Belief:
     An instance that was never ready is ready with its first success; its attempt has failed when
     it is unhealthy.
     """
+    if found.outcome == "busy":
+        return before
     if found.outcome == "failed":
         failures = min(before.failures + 1, threshold)
         over = failures >= threshold

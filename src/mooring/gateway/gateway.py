@@ -73,7 +73,7 @@ class Gateway:
         courier = Courier(pool, sessions, clock, self._entries.get)
         self._afterwork = Afterwork(courier)
         self._streams: Leashes = set()
-        via = f"1.1 mooring-{sealer.fingerprint}".encode()
+        via = sealer.via
         ids = EventIds(sealer.ring)
         affinity = Affinity(sealer.ring, clock)
         self._books = Books(records, Records(sealer.ring), clock, sessions.terms)

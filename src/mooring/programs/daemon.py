@@ -37,6 +37,7 @@ from mooring.core.session_record import SessionStore
 from mooring.errors import MooringError
 from mooring.gateway.gateway import Gateway
 from mooring.gateway.reporting import Reporter
+from mooring.kinds.server import MCPServer
 from mooring.programs.answering import Answering, Ending, Within, either, listed
 from mooring.programs.door import Door, opened
 from mooring.programs.ending import end_keeper
@@ -62,6 +63,7 @@ from mooring.sessions.seal import Sealer
 from mooring.sessions.shared_sessions import SharedSessions
 from mooring.stores.sqlite import open_sqlite
 from mooring.transports.http_upstream import Pool
+from mooring.transports.mcp_client import McpClient
 
 WITHIN = "daemon"
 """What the gateway within the daemon is called in reports."""
@@ -205,7 +207,8 @@ class _Daemon:
         self._reports = Reports()
         self._heard_since = clock.now()
         door = front.door.url if front.door else ""
-        self._prober = Prober(partial(connect, pool), clock, random.random)
+        self._via = b""
+        self._prober = Prober(self._contact, clock, random.random)
         questions = Questions(pool, self._prober, LogReader(places.logs, clock), front.base, door)
         self._api = make_app(store, questions, clock, self._reports)
 
@@ -216,6 +219,7 @@ class _Daemon:
         hosts, origins = self._settings.allowed_hosts, self._settings.allowed_origins
         keys = KeyFile(parts.key)
         sealer = Sealer(*keys.keys())
+        self._via = sealer.via
         count = self._settings.worker_count
         if count == 1:
             port = int(self._base.rpartition(":")[2])
@@ -230,6 +234,9 @@ class _Daemon:
             *("--allowed-hosts", hosts, "--allowed-origins", origins, "--log", log),
         ]
         return Workers(count, listener, arguments, self._reports, self._clock)
+
+    def _contact(self, address: str, server: MCPServer) -> McpClient:
+        return connect(self._pool, self._via, address, server)
 
     async def _hear(self, report: Report) -> Report:
         """Takes what the gateway within tells."""

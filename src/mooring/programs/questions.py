@@ -10,6 +10,7 @@ from typing import Any
 from mooring.api.reach import LogQuery
 from mooring.controllers.prober import Prober
 from mooring.core.address import parse
+from mooring.core.headers import Headers
 from mooring.core.health import Probe
 from mooring.core.keeping import PROBE
 from mooring.core.table import paths_of
@@ -23,13 +24,16 @@ LIST_SECONDS = 30.0
 CALL_SECONDS = 300.0
 
 
-def connect(pool: Pool, address: str, server: MCPServer) -> McpClient:
+def connect(pool: Pool, via: bytes, address: str, server: MCPServer) -> McpClient:
     """A contact to one instance of a server, at the address that traffic takes.
 
-    What the keeper holds is told which session is ours, so that it takes no client's place.
+    `via`: our own name, which goes with everything that we send, so that a server that leads
+    back here is refused here. What the keeper holds is told which session is ours, so that it
+    takes no client's place.
     """
     place = parse(address)
-    return McpClient(pool, place, (PROBE,) if place.socket else ())
+    headers: Headers = ((b"via", via),)
+    return McpClient(pool, place, (*headers, PROBE) if place.socket else headers)
 
 
 class Questions:

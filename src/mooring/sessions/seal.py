@@ -70,6 +70,11 @@ class Sealer:
         """Names the installation without giving the key away."""
         return self.ring.code(b"fingerprint", b"name of an installation").hex()[:12]
 
+    @property
+    def via(self) -> bytes:
+        """What the installation is called in `Via`, so that it knows its own requests again."""
+        return f"1.1 mooring-{self.fingerprint}".encode()
+
     def seal(self, session: SealedSession) -> str:
         """The id that the client gets: visible ASCII, URL-safe, without padding.
 

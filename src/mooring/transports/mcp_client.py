@@ -362,6 +362,8 @@ def _complain(said: _Said, error: Any) -> NoReturn:
     words = error.get("message") if isinstance(error, dict) else None
     if said.challenge:
         raise Denied("LoginNeeded", str(words or "the server wants to know who calls"))
+    if said.status == 429:
+        raise Unavailable("UpstreamBusy", words if isinstance(words, str) else said.words)
     if not isinstance(words, str):
         raise Unavailable("UpstreamUnreadable", said.words)
     if said.status == 404 and _code(said) != METHOD_NOT_FOUND:
