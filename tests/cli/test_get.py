@@ -55,8 +55,8 @@ def test_more_columns_on_request(fleet: Served, moor: Moor) -> None:
 
 def test_instances_in_a_table(fleet: Served, moor: Moor) -> None:
     assert moor("get", "inst").lines == [
-        "NAME      SERVER   STATUS   HEALTH    RESTARTS   SINCE",
-        "gitea-0   gitea    ERROR    unknown   0          <unknown>",
+        "NAME      SERVER   STATUS   HEALTH    RESTARTS   SINCE       MESSAGE",
+        'gitea-0   gitea    ERROR    unknown   0          <unknown>   exit 1, "missing API key"',
         "time-0    time     Ready    healthy   0          <unknown>",
         "time-1    time     Ready    healthy   1          <unknown>",
     ]

@@ -1,6 +1,7 @@
 """The motivating case, for real: a server that needs a token is never healthy without it."""
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -56,7 +57,9 @@ def test_from_a_missing_secret_over_a_wrong_token_to_honest_health(mooring: Moor
     found = row(mooring)
     assert (found["state"], found["health"]) == ("ERROR", "unhealthy")
     assert found["message"] == "token is required"
-    assert "token is required" in mooring.moor("get", "inst", "-o", "wide")
+    (line,) = mooring.moor("get", "inst", "--no-headers").splitlines()
+    assert line.split()[:4] == ["gitea-0", "gitea", "ERROR", "unhealthy"]
+    assert line.endswith("token is required")
     (listed,) = json.loads(mooring.moor("get", "servers", "-o", "json"))
     assert "1 instance ERROR (token is required" in listed["status"]["message"]
     assert "wrong" not in mooring.moor("describe", "server", "gitea")
@@ -100,3 +103,29 @@ spec:
     wait_until("a probe", probed, 20)
     said = [line.split()[1] for line in notes.read_text().splitlines()]
     assert said == ["start", "initialize"]
+
+
+def test_a_server_that_hangs_is_told_so_and_hurts_nobody_else(mooring: Mooring) -> None:
+    mooring.start("up")
+    mooring.wait_for_api()
+    for name in ("hanging", "other"):
+        mooring.apply(f"""
+apiVersion: mooring.dev/v1alpha1
+kind: MCPServer
+metadata: {{name: {name}}}
+spec:
+  source: {{command: ["{sys.executable}", "{TOKENED}", "{name}"]}}
+  healthCheck: {{intervalSeconds: 1, timeoutSeconds: 0.2, failureThreshold: 2}}
+""")
+        mooring.ready(name)
+    child = mooring.find(str(TOKENED), "hanging")
+    os.kill(child, signal.SIGSTOP)
+
+    def healths() -> tuple[object, ...]:
+        views = mooring.instances().values()
+        return tuple(view["status"]["health"] for view in views)  # type: ignore[index]
+
+    wait_until("the hang to be seen", lambda: healths() == ("unhealthy", "healthy"), 20)
+    assert "timed out after 0.2 s" in mooring.moor("get", "inst")
+    os.kill(child, signal.SIGCONT)
+    wait_until("its end to be seen", lambda: healths() == ("healthy", "healthy"), 20)

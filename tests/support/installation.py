@@ -186,6 +186,14 @@ class Mooring:
                 found |= {int(entry.name)} | descendants(int(entry.name))
         return found
 
+    def find(self, *words: str) -> int:
+        """The process of this installation whose command line has these words."""
+        for pid in sorted(self.processes()):
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if alive(pid) and {word.encode() for word in words} <= set(command):
+                return pid
+        raise AssertionError(f"no process of {words}")
+
     def stop(self, number: int = signal.SIGINT, seconds: float = 40) -> int:
         assert self.daemon is not None
         self.daemon.send_signal(number)

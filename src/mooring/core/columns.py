@@ -223,7 +223,7 @@ _COLUMNS: Mapping[str, tuple[Column, ...]] = {
         Column("ADDRESS", "Where it answers.", _of_status("address"), wide=True),
         Column("RETRY", "When it is tried again.", _next_retry, wide=True),
         Column("PROBED", "How long ago it was probed last.", _last_probe, wide=True),
-        Column("MESSAGE", "What is to be said of it.", _of_status("message", ""), wide=True),
+        Column("MESSAGE", "What is to be said of it.", _of_status("message", "")),
     ),
     "Secret": (
         _NAME,
