@@ -59,6 +59,7 @@ class World:
     port: int
     pool: Pool
     front: HttpServer = field(init=False)
+    running: "asyncio.Future[None]" = field(init=False)
     left: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a client has left before its answer ended."""
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
@@ -76,6 +77,11 @@ class World:
     def swift(self, exchange: Exchange, host: HttpServer) -> bool:
         exchange.on_gone(self.left.set)
         return self.gateway.swift(exchange, host)
+
+    async def stop(self) -> None:
+        """Ends the gateway."""
+        self.running.cancel()
+        await asyncio.gather(self.running, return_exceptions=True)
 
     @property
     def address(self) -> Address:
@@ -170,7 +176,7 @@ async def world(
             world.standins[name] = [Standin(f"{name}-{i}") for i in range(count)]
             for standin in world.standins[name]:
                 await stack.enter_async_context(standin)
-        running = asyncio.ensure_future(gateway.run())
+        world.running = asyncio.ensure_future(gateway.run())
         try:
             await gateway.loaded.wait()
             world.table()
@@ -179,8 +185,7 @@ async def world(
             for writer in world.writers:
                 writer.transport.abort()
                 await asyncio.gather(writer.wait_closed(), return_exceptions=True)
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+            await world.stop()
 
 
 async def eventually(true: Callable[[], Any]) -> None:

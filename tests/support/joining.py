@@ -15,6 +15,7 @@ from mooring.core.table import build
 from mooring.kinds.group import MCPGroup
 from mooring.kinds.server import MCPServer
 from mooring.kinds.virtual import VirtualMCPServer
+from mooring.sessions.open_sessions import OpenSessions
 from mooring.transports.http_server import Exchange
 from mooring.transports.sse import encode
 
@@ -203,6 +204,10 @@ class Joined:
         told = {"apiVersion": API, "kind": "MCPServer", "metadata": {"name": backend.name}}
         return MCPServer.model_validate(told | {"spec": spec, "status": status})
 
+    async def stop(self) -> None:
+        """Ends the gateway."""
+        await self.world.stop()
+
     async def open(self, **params: Any) -> str:
         """A session's id."""
         said = await self.initialize(**params)
@@ -229,16 +234,28 @@ class Joined:
 
 @asynccontextmanager
 async def joined(
-    *backends: Backend | str, clock: Clock | None = None, **spec: Any
+    *backends: Backend | str,
+    clock: Clock | None = None,
+    beside: Joined | None = None,
+    sessions: OpenSessions | None = None,
+    **spec: Any,
 ) -> AsyncIterator[Joined]:
-    """A gateway before a virtual server of these backends, by name or as they are."""
+    """A gateway before a virtual server of these backends, by name or as they are.
+
+    `beside`: another gateway of the same installation.
+    """
     async with AsyncExitStack() as stack:
-        world = await stack.enter_async_context(fronting(clock=clock))
-        made = [Backend(each) if isinstance(each, str) else each for each in backends]
-        for backend in made:
-            await stack.enter_async_context(backend)
-            stack.callback(backend.proceed.set)
-        found = Joined(world, made, spec)
+        records = None if beside is None else beside.world.records
+        fronted = fronting(clock=clock, records=records, sessions=sessions)
+        world = await stack.enter_async_context(fronted)
+        if beside is not None:
+            made = list(beside.backends.values())
+        else:
+            made = [Backend(each) if isinstance(each, str) else each for each in backends]
+            for backend in made:
+                await stack.enter_async_context(backend)
+                stack.callback(backend.proceed.set)
+        found = Joined(world, made, spec if beside is None else beside.spec)
         found.table()
         try:
             yield found

@@ -107,6 +107,9 @@ class BackendCall(Call):
         super().refuse(status, reason, message, headers=headers, **more)
 
 
+LOGGED = b'"notifications/message"'
+
+
 class BackendTrip(Trip):
     """A client's request at one backend."""
 
@@ -119,12 +122,24 @@ class BackendTrip(Trip):
         self.session = errand.session
         self._errand = errand
 
+    def _heard(self, notices: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        """Of what a client is told when its session has moved, that which is so for this client.
+
+        That lists may have changed is for whoever made one list of many.
+        """
+        for notice in notices:
+            if LOGGED not in notice and self._errand.event is not None:
+                self._errand.event(SseEvent(b"", notice))
+        return tuple(notice for notice in notices if LOGGED in notice)
+
     def headers(self) -> Headers:
         return super().headers() + self._errand.headers
 
     def answer(self, reply: Reply, session: Session | None) -> Answer:
         answer = super().answer(reply, session)
         answer.generation = 0  # questions are told apart by who hears them
+        if answer.notices:
+            answer.notices = self._heard(answer.notices)
         if self.call.era == "stateless":
             answer.notices = ()  # such a client hears of changes where it listens
         errand = self._errand

@@ -53,7 +53,8 @@ class Session:
     """One session that is open, as far as this gateway knows."""
 
     __slots__ = (
-        "absent", "calls", "confirmed_at", "counted", "failures", "generation", "id", "kept",
+        "absent", "calls", "confirmed_at", "counted", "failures", "generation", "id", "inner",
+        "kept",
         "key", "looked", "lost", "moving", "notices", "retry_at", "revision", "sealed", "streams",
         "until", "used_at",
     )  # fmt: skip
@@ -94,6 +95,8 @@ class Session:
         """Open GET streams; likewise."""
         self.confirmed_at = float("-inf")
         """When its upstream was last asked whether it is lost."""
+        self.inner = False
+        """It is part of another session, and no caller's own."""
         self.counted = True
         """Whether it is part of the load of its instance here."""
 
@@ -137,12 +140,22 @@ class OpenSessions:
             raise Unavailable("SessionLimit", f"{what}; end some, or raise MOORING_SESSION_LIMIT")
 
     def open(
-        self, server: Ref, uid: str, upstream_id: bytes, version: str, identity: Identity
+        self,
+        server: Ref,
+        uid: str,
+        upstream_id: bytes,
+        version: str,
+        identity: Identity,
+        *,
+        inner: bool = False,
     ) -> Session:
-        """Mints the id of a new session; the fields are those of a `SealedSession`."""
+        """Mints the id of a new session; the fields are those of a `SealedSession`.
+
+        `inner`: it is part of another one, and no caller's own.
+        """
         expires = int(self._clock.now().timestamp()) + self.terms.lifetime
         told = SealedSession(server, uid, upstream_id, version, identity, expires)
-        return self._remember(self.sealer.seal(told), told)
+        return self._remember(self.sealer.seal(told), told, inner=inner)
 
     def find(self, id: str) -> Session | None:
         """The session of that id; None where it is not one of ours, expired, or has ended."""
@@ -246,12 +259,14 @@ class OpenSessions:
         session.looked = False
         return session
 
-    def _remember(self, id: str, told: SealedSession) -> Session:
+    def _remember(self, id: str, told: SealedSession, *, inner: bool = False) -> Session:
         now = self._clock.monotonic()
         left = told.expires - self._clock.now().timestamp()
         session = self._open[id] = Session(id, told, now + left, now)
         self._by_key[session.key] = session
-        self._callers[told.identity] += 1
+        session.inner = inner
+        if not inner:
+            self._callers[told.identity] += 1
         self.load(told.uid).sessions += 1
         return session
 
@@ -260,11 +275,13 @@ class OpenSessions:
             return
         del self._open[session.id]
         del self._by_key[session.key]
+        if session.counted:
+            self.load(session.sealed.uid).sessions -= 1
+        if session.inner:
+            return
         self._callers[session.sealed.identity] -= 1
         if not self._callers[session.sealed.identity]:
             del self._callers[session.sealed.identity]
-        if session.counted:
-            self.load(session.sealed.uid).sessions -= 1
 
     def _is_idle(self, session: Session, now: float) -> bool:
         return not session.is_busy and now - session.used_at >= self.terms.idle

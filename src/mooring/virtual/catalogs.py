@@ -30,6 +30,8 @@ LONG_POLL: Final = 600.0
 """The same for one that does."""
 PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 30.0
+FAREWELL: Final = 2.0
+"""Seconds in which all sessions of ours are ended when the gateway ends."""
 UNUSED: Final = 900.0
 """Seconds after which what a caller's credentials showed is forgotten."""
 
@@ -70,6 +72,8 @@ class Watch:
         """It answers only callers that it knows, and we are none."""
         self.task: asyncio.Task[None] | None = None
         self.used_at = 0.0
+        self.talk: Conversation | None = None
+        """What goes on with an instance of it."""
         self.refused_by: frozenset[str] = frozenset()
         """Its instances, when one of them refused to speak of this era."""
 
@@ -130,6 +134,16 @@ class Catalogs:
             if key.server == server:
                 watch.note(dirty=True)
 
+    async def farewell(self) -> None:
+        """Leaves no session behind at any backend."""
+        talks = [watch.talk for watch in self._watches.values() if watch.talk is not None]
+        try:
+            async with asyncio.timeout(FAREWELL), asyncio.TaskGroup() as tasks:
+                for talk in talks:
+                    tasks.create_task(talk.end())
+        except TimeoutError:
+            return
+
     def _forget(self, watch: Watch) -> None:
         del self._watches[watch.key]
         if watch.task is not None:
@@ -161,7 +175,7 @@ class Catalogs:
 
     async def _converse_with(self, watch: Watch) -> None:
         """One conversation, until its instance is no longer there to be asked."""
-        talk = self._converse(watch.entry, watch.key.era, watch.key.more)
+        talk = watch.talk = self._converse(watch.entry, watch.key.era, watch.key.more)
         hearing: asyncio.Task[None] | None = None
         watch.lost = watch.dirty = watch.hears = False
         try:

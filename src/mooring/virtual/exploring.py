@@ -190,13 +190,15 @@ class Conversation:
         if not self._session:
             return
         session, self._session = self._session, b""
+        upstream = self.entry.upstreams.get(self.uid)
+        if upstream is None:
+            return
         parcel = Parcel("DELETE", self._headers(session), b"", True, SECONDS)
         try:
-            sent = await self._courier.deliver(self.entry, self._to, parcel)
+            sent = await self._courier.send(upstream, parcel)
         except MooringError:
             return
-        if isinstance(sent, Sent):
-            sent.close()
+        sent.close()
 
     @property
     def _to(self) -> Ask:

@@ -139,6 +139,7 @@ class InSession:
     async def _open(self, call: Call) -> None:
         caller = self._server.declared.caller(call.headers)
         sight = await self._server.sight("session", caller)
+        self._room.sessions.admit(call.identity)
         version, promises = understood(call.request.body)
         ref = self._server.ref
         session = self._room.sessions.open(ref, UID, promises.packed, version, call.identity)

@@ -68,7 +68,9 @@ async def _initialize(
     half.version = str(result.get("protocolVersion", ""))
     half.capabilities = frozenset(each.partition(".")[0] for each in promises)
     if said.session is not None:
-        opened = room.sessions.open(entry.ref, said.uid, said.session, half.version, state.identity)
+        opened = room.sessions.open(
+            entry.ref, said.uid, said.session, half.version, state.identity, inner=True
+        )
         half.id, half.session = opened.id, opened
     return json.dumps(params).encode(), promises
 

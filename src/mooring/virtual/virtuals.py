@@ -96,6 +96,7 @@ class Virtuals:
                     self._keep()
         finally:
             self.room.errands.begin(None)
+            await self.room.catalogs.farewell()
 
     def close_streams(self) -> None:
         """Ends all streams that would stay open for ever."""
