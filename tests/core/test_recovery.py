@@ -51,7 +51,9 @@ def test_the_rules(rule: str, met: Met, what: Part, expected: Verdict) -> None:
 @pytest.mark.parametrize("met", list(VERDICTS))
 @pytest.mark.parametrize("what", ["request", "harmless", "news", "aside", "stream"])
 def test_nothing_is_done_twice(met: Met, what: Part) -> None:
-    assert verdict(met, what, second=True) not in ("recover", "repeat")
+    assert verdict(met, what, repeated=True, replayed=True) not in ("recover", "repeat")
+    assert verdict(met, what, repeated=True) != "repeat"
+    assert verdict(met, what, replayed=True) != "recover"
 
 
 @pytest.mark.parametrize("met", ["refused", "cut", "silent", "challenged", "busy"])
@@ -61,8 +63,13 @@ def test_a_session_moves_only_on_proof(met: Met, what: Part) -> None:
 
 
 def test_a_second_refusal_is_passed_on() -> None:
-    assert verdict("forgotten", "request", second=True) == "pass"
-    assert verdict("gone", "request", second=True) == "fail"
+    assert verdict("forgotten", "request", replayed=True) == "pass"
+    assert verdict("gone", "request", replayed=True) == "fail"
+
+
+def test_a_stream_that_was_cut_with_its_owner_is_opened_at_the_next() -> None:
+    assert verdict("cut", "stream") == "repeat"
+    assert verdict("exited", "stream", repeated=True) == "recover"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from support.crowd import Crowd, Ledger, Member
-from support.installation import Mooring, free_port, process_of, wait_until
+from support.installation import Mooring, alive, free_port, process_of, wait_until
 
 pytestmark = pytest.mark.process
 
@@ -36,6 +36,7 @@ class Process(NamedTuple):
 
     space: str
     pid: int
+    life: str
 
     def signal(self, number: int) -> None:
         """Sends it a signal; nobody else, should it be gone."""
@@ -45,8 +46,9 @@ class Process(NamedTuple):
 
     def end(self) -> None:
         """Kills it, and returns when it is gone."""
+        pid = process_of(self.space, self.pid)
         self.signal(signal.SIGKILL)
-        wait_until("its end", lambda: not process_of(self.space, self.pid), 10)
+        wait_until("its end", lambda: not alive(pid), 10)
 
 
 class Server:
@@ -85,7 +87,7 @@ spec:
         """The process that initialized a session last."""
         lines = self.ledger.lines
         return next(
-            Process(line["space"], line["pid"])
+            Process(line["space"], line["pid"], line["life"])
             for line in reversed(lines)
             if line["session"] == session and line["what"] == "initialize"
         )
@@ -93,7 +95,7 @@ spec:
     def told(self, what: str, session: str) -> list[Any]:
         """What was set in a session, with who was told."""
         return [
-            (Process(line["space"], line["pid"]), line.get("value"))
+            (Process(line["space"], line["pid"], line["life"]), line.get("value"))
             for line in self.ledger.lines
             if (line["what"], line["session"]) == (what, session)
         ]
@@ -183,7 +185,7 @@ def test_sessions_that_share_a_child_which_is_killed_go_on_with_another(mooring:
     with Crowd([server.url], 20) as crowd:
         crowd.answered(100)
         (one, *_) = [line for line in server.ledger.lines if line["what"] == "call"]
-        Process(one["space"], one["pid"]).signal(signal.SIGKILL)
+        Process(one["space"], one["pid"], one["life"]).signal(signal.SIGKILL)
         crowd.answered(300)
     server.delete()
     assert set(crowd.failures) <= {"ChildExited", "OutcomeUnknown"}

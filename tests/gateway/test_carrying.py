@@ -8,9 +8,11 @@ import pytest
 from support.fronting import World, eventually
 from support.standin import JSON, SSE, Standin, failure, message, result
 
+from mooring.clock import SystemClock
 from mooring.gateway import posting
 from mooring.sessions import courier, reopening
 from mooring.sessions.open_sessions import digest
+from mooring.stores.sessions_memory import MemorySessions
 
 TYPESCRIPT_LOST = b'{"jsonrpc":"2.0","error":{"code":-32000,"message":"No valid session ID"}}'
 INITIALIZED = b"notifications/initialized"
@@ -649,6 +651,95 @@ def test_an_event_id_of_the_owner_before_is_not_given_to_the_next(world: Any, ru
             assert standin.seen[-1].header(b"last-event-id") is None
             newer = resumed.body.split(b"\n")[0].removeprefix(b"id: ").decode()
             assert newer != id
+
+    run(story())
+
+
+def test_a_server_that_has_no_stream_to_get_has_not_forgotten_the_session(
+    world: Any, run: Any
+) -> None:
+    async def story() -> None:
+        async with world() as w:
+            session = await w.open()
+            standin = w.standins["notes"][0]
+
+            async def posts_only(exchange: Any) -> None:
+                if exchange.request.method == "GET":
+                    exchange.respond(404, (JSON,), b'{"detail":"Not Found"}')
+                else:
+                    await standin.serve(exchange)
+
+            standin.behaviour = posts_only
+            for _ in range(3):
+                assert (await w.ask(method="GET", mcp_session_id=session)).status == 404
+            assert (await w.call(session=session)).json["result"]["session"] == "notes-0-session-1"
+            assert said_to(standin, b"ping") == 1
+            standin.sessions.clear()
+            assert (await w.call(session=session)).json["result"]["session"] == "notes-0-session-2"
+
+    run(story())
+
+
+class Counted(MemorySessions):
+    """Counts what it is asked."""
+
+    def __init__(self, clock: Any) -> None:
+        super().__init__(clock)
+        self.asked: list[str] = []
+
+    async def create(self, *given: Any) -> Any:
+        self.asked.append("create")
+        return await super().create(*given)
+
+    async def read(self, *given: Any) -> Any:
+        self.asked.append("read")
+        return await super().read(*given)
+
+    async def replace(self, *given: Any) -> Any:
+        self.asked.append("replace")
+        return await super().replace(*given)
+
+
+def test_an_ordinary_request_asks_no_store(world: Any, run: Any) -> None:
+    async def story() -> None:
+        records = Counted(SystemClock())
+        async with world(records=records) as w, world({}, records=records) as second:
+            second.standins = w.standins
+            second.table()
+            session = await w.open()
+            assert records.asked == ["create"]
+            for _ in range(10):
+                await w.call(session=session)
+                await w.ask(message("tools/list", 3), mcp_session_id=session)
+            assert records.asked == ["create"]
+            for _ in range(10):
+                assert (await second.call(session=session)).status == 200
+            assert records.asked == ["create", "read"]  # the first one there, beside the call
+
+    run(story())
+
+
+def test_a_slow_store_holds_up_no_call_but_the_first(world: Any, run: Any) -> None:
+    async def story() -> None:
+        slow = asyncio.Event()
+
+        class Slow(MemorySessions):
+            async def read(self, key: bytes) -> Any:
+                await slow.wait()
+                return await super().read(key)
+
+        records = Slow(SystemClock())
+        async with world(records=records) as w, world({}, records=records) as second:
+            second.standins = w.standins
+            second.table()
+            session = await w.open()
+            first = asyncio.ensure_future(second.call(2, session))
+            standin = w.standins["notes"][0]
+            await eventually(lambda: said_to(standin, b"tools/call") == 1)
+            assert not first.done()  # it has been sent, and its answer waits for what is known
+            assert (await second.call(3, session)).status == 200
+            slow.set()
+            assert (await first).status == 200
 
     run(story())
 

@@ -6,6 +6,8 @@ sessions.
 
 import asyncio
 import json
+import os
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -17,7 +19,7 @@ from typing import Any, Literal
 import pytest
 from mcp import Client, MCPDeprecationWarning
 from mcp_types import CreateMessageResult, ElicitResult, ListRootsResult, Root, TextContent
-from support.installation import Mooring
+from support.installation import ROOT, Mooring, free_port, wait_until
 
 pytestmark = pytest.mark.process
 INSTALLED = 240
@@ -214,6 +216,89 @@ def test_a_server_of_the_other_sdk_asks_and_tells(run: Any, mooring: Mooring, na
             await call("toggle-subscriber-updates")
 
     run(story())
+
+
+class Elsewhere:
+    """The TypeScript reference server over HTTP, started by hand and reached by its address."""
+
+    def __init__(self, mooring: Mooring) -> None:
+        packages = mooring.home / "data/packages"
+        self._script = next(packages.glob("**/server-everything/dist/index.js"))
+        self._node = ROOT / ".tools/node_modules/node/bin/node"
+        self.port = free_port()
+        self._process = self._started()
+
+    def restart(self) -> None:
+        """Another process at the same address, which knows nothing."""
+        self.end()
+        self._process = self._started()
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait(10)
+
+    def _started(self) -> "subprocess.Popen[bytes]":
+        process = subprocess.Popen(
+            [self._node, self._script, "streamableHttp"],
+            env={**os.environ, "PORT": str(self.port)},
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        wait_until("its port", lambda: _listens(self.port), 30)
+        return process
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def elsewhere(mooring: Mooring) -> Iterator[Elsewhere]:
+    server = Elsewhere(mooring)
+    declared = {
+        "apiVersion": "mooring.dev/v1alpha1",
+        "kind": "MCPServer",
+        "metadata": {"name": "elsewhere"},
+        "spec": {"source": {"url": f"http://127.0.0.1:{server.port}/mcp"}, "eras": "session"},
+    }
+    try:
+        mooring.apply(json.dumps(declared))
+        mooring.ready("elsewhere", 60)
+        yield server
+    finally:
+        mooring.moor("delete", "server", "elsewhere")
+        server.end()
+
+
+def test_a_client_goes_on_when_the_reference_server_has_forgotten_it(
+    run: Any, mooring: Mooring, elsewhere: Elsewhere
+) -> None:
+    logged: list[Any] = []
+
+    async def log(params: Any) -> None:
+        logged.append(params.data)
+
+    async def elicit(_: Any, params: Any) -> ElicitResult:
+        return ElicitResult(action="accept", content={"name": "Ada"})
+
+    async def story() -> None:
+        async with Client(
+            mooring.url("elsewhere"), mode="legacy", logging_callback=log,
+            elicitation_callback=elicit,
+        ) as client:  # fmt: skip
+
+            async def call(tool: str, **arguments: Any) -> str:
+                result = await client.call_tool(tool, arguments)
+                return "".join(c.text for c in result.content)
+
+            assert "Ada" in await call("trigger-elicitation-request")
+            elsewhere.restart()
+            said = await asyncio.gather(*(call("echo", message=f"ahoy {n}") for n in range(20)))
+            assert [n for n in range(20) if f"ahoy {n}" not in said[n]] == []
+            assert "Ada" in await call("trigger-elicitation-request")
+
+    run(story())
+    assert [each for each in logged if "held this session is gone" in str(each)]
 
 
 def test_many_of_them_answer_at_once(run: Any, mooring: Mooring, directory: Path) -> None:

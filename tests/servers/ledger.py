@@ -2,7 +2,7 @@
 
 `ledger.py FILE`: over stdio; `ledger_http.py FILE`: over HTTP at $HOST:$PORT, with sessions. Every
 start, initialize, `initialized`, call and DELETE becomes a line of JSON in FILE, with the process
-(its pid, which counts in its PID namespace, `space`),
+(its pid, which counts in its PID namespace, `space`, and a name of its own, `life`),
 the session (the name in `clientInfo`) and what the call calls itself (`mark`). Each session has a
 sum in memory, and over HTTP a stream. Tools: `add` (number), `look` (read-only), `nap` (seconds);
 over HTTP some more, see there. What is set (log level, subscriptions) becomes a line, too.
@@ -16,6 +16,7 @@ import sys
 from typing import Any
 
 SPACE = os.readlink("/proc/self/ns/pid")
+LIFE = os.urandom(8).hex()
 FILE = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 SLOW = 1.0
 """Seconds until a client is welcomed whose name begins with `slow`."""
@@ -28,7 +29,14 @@ TOOLS = [
 
 def note(what: str, session: str = "", **more: Any) -> None:
     """One write, so that lines of several processes do not mix."""
-    line = {"what": what, "space": SPACE, "pid": os.getpid(), "session": session, **more}
+    line = {
+        "what": what,
+        "space": SPACE,
+        "pid": os.getpid(),
+        "life": LIFE,
+        "session": session,
+        **more,
+    }
     os.write(FILE, json.dumps(line).encode() + b"\n")
 
 

@@ -89,17 +89,15 @@ def part(kind: str, method: str, *, harmless: bool) -> Part:
     return "aside" if kind == "response" or method in _ASIDE else "news"
 
 
-def verdict(met: Met, what: Part, *, second: bool = False) -> Verdict:
-    """What to do with a message; `second`: it has been through this once.
+def verdict(met: Met, what: Part, *, repeated: bool = False, replayed: bool = False) -> Verdict:
+    """What to do with a message, which was repeated, or replayed at a second owner, already.
 
-    Nothing is done twice: what a second owner refuses is passed on, what is cut twice fails.
+    Neither is done twice: what a second owner refuses is passed on, what is cut twice fails.
     """
     found = VERDICTS[met][what]
-    if not second:
-        return found
-    if found == "recover":
+    if found == "recover" and replayed:
         return "pass" if met == "forgotten" else "fail"
-    return "fail" if found == "repeat" else found
+    return "fail" if found == "repeat" and repeated else found
 
 
 # When an instance may take a session over.

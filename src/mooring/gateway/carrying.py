@@ -81,10 +81,10 @@ class _Errand:
         self._trip = trip
         self._session = session
         self._remake = remake
-        self._second = False
-        """It was replayed, or repeated."""
+        self._replayed = False
+        """It was sent to a second owner."""
         self._cut = False
-        """It may have run."""
+        """It may have run, and is sent again nonetheless."""
 
     async def go_on(self, found: Found | None, generation: int) -> Sent | None:
         """From what was found at the owner of that generation; None: it was not sent yet."""
@@ -111,14 +111,14 @@ class _Errand:
             return "pass"
         if self._cut and met in ("gone", "forgotten"):
             met = "exited"
-        return verdict(met, self._part(), second=self._second)
+        return verdict(met, self._part(), repeated=self._cut, replayed=self._replayed)
 
     async def _does(self, what: Verdict, found: Found | None, generation: int) -> bool:
         """Whether the message is to be sent now; else the client was answered."""
         if what == "recover":
             return await self._recovered(generation)
         if what == "repeat":
-            self._second = self._cut = True
+            self._cut = True
             return True
         self._give_up(what, found)
         return False
@@ -153,15 +153,22 @@ class _Errand:
             if met is None:
                 raise found
             return met
-        status = found.reply.status
-        if status == 404:
-            return "forgotten"
-        if status == 400 and await self._is_lost(found, generation):
-            return "forgotten"
-        return None
+        return "forgotten" if await self._is_lost(found, generation) else None
 
     async def _is_lost(self, sent: Sent, generation: int) -> bool:
-        """Whether a 400 means that; the owner is asked."""
+        """Whether this means that the owner knows the session no more.
+
+        It is asked, where it may mean something else: a 400, and the 404 of a server that has no
+        stream to GET.
+        """
+        status = sent.reply.status
+        recovery = self._trip.plant.recovery
+        if status not in DOUBTFUL:
+            return False
+        if status == 404:
+            if self._trip.call.message is not None:
+                return True
+            return await recovery.confirms(self._session, generation, sent.upstream)
         answer = Answer(sent.reply)
         try:
             await settle(answer, sent.reply)
@@ -169,7 +176,6 @@ class _Errand:
             return False
         if not suspicious(answer.status, answer.whole or b""):
             return False
-        recovery = self._trip.plant.recovery
         return await recovery.confirms(self._session, generation, sent.upstream)
 
     def _part(self) -> Part:
@@ -190,7 +196,7 @@ class _Errand:
         match outcome:
             case Moved(by_others):
                 trip.refresh()
-                self._second = self._second or not by_others
+                self._replayed = self._replayed or not by_others
                 return True
             case Lost(message):
                 call.refuse(404, "SessionLost", message)

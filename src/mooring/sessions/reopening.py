@@ -55,6 +55,8 @@ class Untaken(NamedTuple):
     message: str
     over: bool = False
     """The client knows another server than there is: the session ends."""
+    final: bool = True
+    """It was there and refused; else another one may be about to come in its place."""
 
 
 class _Result(msgspec.Struct):
@@ -96,18 +98,17 @@ class Reopener:
         `headers`: those of the request that leads, as they go upstream.
         """
         tried: list[str] = []
-        why = "no instance is ready"
+        why = ""
         deadline = self._clock.monotonic() + WAIT
+        final = False
         while len(tried) < INSTANCES:
             entry = self._entries(record.server)
             if entry is None:
                 return Untaken(f"{record.server} is gone", over=True)
             way = self._courier.choose(entry, Opening(), tried)
             if isinstance(way, Reject):
-                if tried:
-                    break
-                why = way.message
-                if self._clock.monotonic() >= deadline:
+                why = why or way.message
+                if final or self._clock.monotonic() >= deadline:
                     break
                 await self._clock.sleep(_LOOK)
                 continue
@@ -116,7 +117,7 @@ class Reopener:
                 found = await self._at(way.to, record, headers)
             if isinstance(found, Taken | Passed) or found.over:
                 return found
-            why = f"{way.to.name}: {found.message}"
+            why, final = f"{way.to.name}: {found.message}", final or found.final
         return Untaken(why)
 
     async def renew(self, record: SessionRecord, taken: Taken, headers: Headers) -> None:
@@ -146,7 +147,7 @@ class Reopener:
             body = initialize(record)
             heard = await tell(self._courier, upstream, in_the_name_of(headers), body)
         except MooringError as error:
-            return Untaken(error.message)
+            return Untaken(error.message, final=error.reason != "UpstreamRefused")
         upstream_id = heard.header(SESSION_ID)
         result = _result(heard.message)
         read = result is not None and upstream_id is not None
@@ -159,7 +160,8 @@ class Reopener:
             case "passed":
                 return Passed(heard)
             case "next":
-                return Untaken(f"it answered initialize with HTTP {heard.status}")
+                words = f"it answered initialize with HTTP {heard.status}"
+                return Untaken(words, final=heard.status != 404)
         taken = Taken(upstream, upstream_id or b"")
         if kept:
             await self.dismiss(upstream, taken.upstream_id, record.version)
