@@ -192,7 +192,7 @@ def test_a_call_of_a_child_that_dies_fails_at_once_with_the_reason(
     assert (status, answer["id"]) == (200, 7)
     assert answer["error"]["data"]["reason"] == "ChildExited"
     assert "3" in answer["error"]["message"]
-    assert client.post({"id": 8, "method": "ping"})[0] == 404
+    assert client.post({"id": 8, "method": "ping"})[0] == 200
     mooring.ready("dying", 30)
     mooring.moor("delete", "server", "dying", "--wait")
 
