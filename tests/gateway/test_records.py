@@ -8,7 +8,7 @@ from typing import Any
 
 from support.fickle import FickleSessions
 from support.fronting import World, eventually, world
-from support.standin import Standin
+from support.standin import JSON, Standin, failure
 
 from mooring.clock import SystemClock
 from mooring.core.reporting import Reports
@@ -146,6 +146,42 @@ def test_a_store_that_comes_back_empty_is_given_what_is_in_use_again(run: Any) -
             assert (await other.call(session=used)).status == 200
             assert (await one.call(session=used)).status == 200
             assert (await one.call(session=unused)).status == 404
+
+    run(story())
+
+
+def test_a_record_is_put_back_with_the_first_answer_that_is_one(run: Any) -> None:
+    async def story() -> None:
+        clock = FakeClock()
+        records = FickleSessions(clock)
+        async with company(records, clock) as (one, _):
+            session = await one.open()
+            await lose_everything(records, clock, one)
+            owner = owner_of(one)
+
+            async def busy(exchange: Any) -> None:
+                exchange.respond(429, (JSON,), failure(2, -32000))
+
+            owner.behaviour = busy
+            assert b"error" in (await one.call(session=session)).body
+            assert records.kept == {}
+            owner.behaviour = None
+            assert (await one.call(session=session)).status == 200
+            await eventually(lambda: record(one, records, session))
+
+    run(story())
+
+
+def test_what_ended_elsewhere_is_known_without_asking(run: Any) -> None:
+    async def story() -> None:
+        records = FickleSessions(SystemClock())
+        async with company(records, None) as (one, other):
+            session = await one.open()
+            assert (await one.ask(method="DELETE", mcp_session_id=session)).status == 200
+            await eventually(lambda: other.sessions.find(session) is None)
+            records.asked.clear()
+            assert (await other.call(session=session)).status == 404
+            assert not records.asked
 
     run(story())
 

@@ -179,6 +179,12 @@ def test_waiting_for_one_that_hangs_is_bounded(
             began = time.monotonic()
             await away(store.read(KEY), "does not answer")
             assert time.monotonic() - began < 0.1
+            await CLOCK.sleep(0.5)
+            async with asyncio.TaskGroup() as tasks:  # one asks again, nobody waits for it
+                asking = tasks.create_task(away(store.read(KEY), "does not answer"))
+                await CLOCK.sleep(0)
+                await asyncio.gather(*(away(store.read(KEY), "not answer") for _ in range(9)))
+                assert not asking.done()
             server.go_on()
             assert await until_back(store) == made
 

@@ -58,9 +58,7 @@ class Hearing:
 
     def _heed(self, change: Moved) -> None:
         session = self._sessions.known(change.key)
-        if session is None or change.revision == session.revision:
-            return
         if change.ended:
-            self._sessions.end(session)
-        else:
+            self._sessions.end_too(change.key)
+        elif session is not None and change.revision != session.revision:
             self._recovery.look(session)

@@ -201,6 +201,14 @@ class OpenSessions:
         """Whether it is one of those that are open here."""
         return self._open.get(session.id) is session
 
+    def end_too(self, key: bytes) -> None:
+        """The session of that digest was heard to have ended, be it known here or not."""
+        session = self._by_key.get(key)
+        now = self._clock.monotonic()
+        self._bury(key, session.until if session else now + self.terms.lifetime)
+        if session is not None:
+            self._drop(session)
+
     def verify(self) -> None:
         """Forgets sessions whose ids no key opens any more; for when the keys were changed."""
         for session in [s for s in self._open.values() if self.sealer.open(s.id) is None]:

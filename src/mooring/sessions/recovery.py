@@ -320,7 +320,7 @@ class Recovery:
 
     def put_back(self, session: Session) -> None:
         """Its store has lost the record, and its owner answers: the record is written again."""
-        session.absent = False
+        session.looked, session.absent = True, False
         self._start(self._put_back(session))
 
     async def _put_back(self, session: Session) -> None:
@@ -347,6 +347,7 @@ class Recovery:
             self._adopt(session, found)
         else:
             session.absent = session.kept != b""
+            session.looked = not session.absent  # until it is put back, each request may do it
 
     def _account(self, session: Session, lost: str, outcome: Outcome) -> None:
         """`lost`: the uid of the owner that it had."""

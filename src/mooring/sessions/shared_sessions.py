@@ -12,7 +12,7 @@ from mooring.clock import Clock
 from mooring.core.load import Joint
 from mooring.core.reporting import Report, told, understood
 from mooring.sessions.open_sessions import USUAL, OpenSessions, Session, Terms
-from mooring.sessions.seal import LIFETIME, Sealer
+from mooring.sessions.seal import Sealer
 
 
 class SharedSessions(OpenSessions):
@@ -46,7 +46,7 @@ class SharedSessions(OpenSessions):
             if mark not in self._used:
                 self._let_go(mark)
         for mark in answer.ended:
-            self._end_too(mark)
+            self.end_too(mark)
 
     def find(self, id: str) -> Session | None:
         session = super().find(id)
@@ -82,12 +82,6 @@ class SharedSessions(OpenSessions):
         if session is not None and session.counted:
             session.counted = False
             self.load(session.sealed.uid).sessions -= 1
-
-    def _end_too(self, mark: bytes) -> None:
-        session = self.known(mark)
-        self._bury(mark, session.until if session else self._clock.monotonic() + LIFETIME)
-        if session is not None:
-            self._drop(session)
 
     def _unseal(self, id: str) -> Session | None:
         session = super()._unseal(id)

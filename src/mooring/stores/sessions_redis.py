@@ -202,25 +202,35 @@ class RedisSessions:
         """The result of some work; Unavailable where Redis does not do it in time."""
         if self._closed:
             raise self._unavailable("was closed")
-        if self._clock.monotonic() < self._away_until:
+        now = self._clock.monotonic()
+        if now < self._away_until:
             raise self._unavailable("does not answer")
+        if self._away_until:  # one asks whether it is back; nobody else waits for that
+            self._away_until = now + WAIT_SECONDS
         try:
             async with asyncio.timeout(WAIT_SECONDS):
-                try:
-                    return await work()
-                except MovedError as moved:  # all that is ours lies in one slot: follow it
-                    await self._aim(moved.host, moved.port)
-                    return await work()
+                result = await self._followed(work)
         except (TimeoutError, RedisTimeout):
             self._away_until = self._clock.monotonic() + AWAY_SECONDS
             await self._return()
             raise self._unavailable("does not answer") from None
         except (RedisError, OSError) as error:
+            self._away_until = 0.0
             if isinstance(error, ReadOnlyError):  # its name may lead elsewhere now
                 await self._redis.connection_pool.disconnect()
             if not isinstance(error, ResponseError):
                 await self._return()
             raise self._unavailable(_words(error)) from None
+        self._away_until = 0.0
+        return result
+
+    async def _followed(self, work: Callable[[], Awaitable[Any]]) -> Any:
+        """The work, at the node of a cluster that has our slot: all that is ours lies in one."""
+        try:
+            return await work()
+        except MovedError as moved:
+            await self._aim(moved.host, moved.port)
+            return await work()
 
     async def _return(self) -> None:
         """Asks the server of the address again, where it led to another one that is gone."""
