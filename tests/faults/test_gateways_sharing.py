@@ -155,6 +155,7 @@ def test_a_session_that_one_has_moved_is_followed_by_the_other(site: Site, run: 
 
     run(story())
     assert site.ledger.count("initialize")["moved"] == 2
+    wait_until("the event", lambda: "SessionsRecovered" in site.mooring.moor("events"), 20)
 
 
 def test_what_was_deleted_at_one_is_404_at_the_other_for_ever(site: Site, run: Run) -> None:

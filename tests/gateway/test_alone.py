@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from support.standin import JSON, SSE, Standin, message, result
 
+from mooring.core.elsewhere import from_elsewhere
+
 META = {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}
 
 
@@ -103,6 +105,19 @@ def test_when_the_instance_is_gone_the_client_hears_so_and_nobody_else_is_asked(
             assert (said.status, said.json["error"]["code"]) == (400, -32602)
             assert said.reason == "invalid_request_state"
             assert [len(standin.seen) for standin in w.standins["notes"]] == before
+
+    run(story())
+
+
+def test_an_instance_that_only_other_gateways_reach_is_not_gone(world: Any, run: Any) -> None:
+    async def story() -> None:
+        async with world({"notes": 1}) as w:
+            puzzling(w.standins["notes"][0])
+            state = told(await ask(w, "tools/call", name="x"))["requestState"]
+            w.gateway.seen = from_elsewhere
+            w.table()
+            said = await ask(w, "tools/call", name="x", requestState=state)
+            assert (said.status, said.reason) == (503, "NotRoutableHere")
 
     run(story())
 

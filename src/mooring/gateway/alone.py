@@ -36,7 +36,7 @@ async def post_alone(trip: Trip) -> None:
     parcel = Parcel("POST", headers, body, may_repeat, CALL_SECONDS, trip.tool)
     sent = await trip.plant.courier.deliver(entry, ask, parcel)
     if isinstance(sent, Reject):
-        if type(ask) is Pinned:
+        if type(ask) is Pinned and sent.reason == "SessionLost":
             refuse_state(trip)
         else:
             trip.reject(sent)
