@@ -5,6 +5,7 @@ the client sends exactly the bytes that it is given, and shows what came as it c
 """
 
 import http.client
+import json
 import queue
 import socket
 import threading
@@ -16,6 +17,8 @@ from urllib.parse import urlsplit
 
 DISCOVER = b'"server/discover"'
 INITIALIZE = b'"initialize"'
+QUESTIONS = (b'"ping"', b'"tools/list"')
+"""What Mooring itself asks a server now and then; no test plays an answer to it."""
 NO_METHOD = b'{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"Method not found"}}'
 DISCOVERED = (
     b'{"jsonrpc":"2.0","id":1,"result":{"supportedVersions":["2026-07-28"],'
@@ -95,8 +98,15 @@ class Replayer:
             return [whole(b"", status=202)]
         if heard.line.startswith("DELETE"):
             return [whole(b"")]
+        if any(question in body for question in QUESTIONS):
+            return [whole(_answered(body))]
         self.heard.put(heard)
         return self.plays.get(timeout=PATIENCE)
+
+
+def _answered(question: bytes) -> bytes:
+    answer = {"jsonrpc": "2.0", "id": json.loads(question)["id"], "result": {"tools": []}}
+    return json.dumps(answer).encode()
 
 
 def _request(reader: BufferedReader) -> Heard | None:
