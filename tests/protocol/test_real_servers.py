@@ -22,6 +22,8 @@ from mcp_types import CreateMessageResult, ElicitResult, ListRootsResult, Root, 
 from support.installation import ROOT, Mooring, free_port, wait_until
 
 pytestmark = pytest.mark.process
+CLIENTS = ROOT / "tests/protocol/clients"
+TOOLS = ROOT / ".tools"
 INSTALLED = 240
 """Seconds for all of them to be installed and ready, on a slow network."""
 
@@ -120,7 +122,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def mooring(tmp_path_factory: pytest.TempPathFactory, directory: Path) -> Iterator[Mooring]:
     installation = Mooring(tmp_path_factory.mktemp("real"))
-    manifest = [
+    manifest: list[dict[str, Any]] = [
         {
             "apiVersion": "mooring.dev/v1alpha1",
             "kind": "MCPServer",
@@ -129,10 +131,21 @@ def mooring(tmp_path_factory: pytest.TempPathFactory, directory: Path) -> Iterat
                 "source": real.source,
                 "args": real.args,
                 "env": real.env,
+                "group": "real",
                 **real.more,
             },
         }
         for name, real in SERVERS.items()
+    ]
+    head = {"apiVersion": "mooring.dev/v1alpha1"}
+    manifest += [
+        {**head, "kind": "MCPGroup", "metadata": {"name": "real"}},
+        {
+            **head,
+            "kind": "VirtualMCPServer",
+            "metadata": {"name": "all"},
+            "spec": {"group": "real"},
+        },
     ]
     text = "\n---\n".join(map(json.dumps, manifest)).replace("DIR", str(directory))
     installation.start("serve")
@@ -141,9 +154,17 @@ def mooring(tmp_path_factory: pytest.TempPathFactory, directory: Path) -> Iterat
         installation.apply(text)
         for name in SERVERS:
             installation.ready(name, INSTALLED)
+        installation.moor("wait", "--for=condition=Ready", "vmcp/all", "--timeout=60s")
+        wait_until("all to be listed", lambda: all_listed(installation), 60)
         yield installation
     finally:
         installation.end()
+
+
+def all_listed(mooring: Mooring) -> bool:
+    """Whether every one has been heard behind the one URL; a list waits less than a second."""
+    listed = mooring.moor("tools", "vmcp/all", "-o", "name").split()
+    return all(f"{name}_{real.tool}" in listed for name, real in SERVERS.items())
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
@@ -312,3 +333,64 @@ def test_many_of_them_answer_at_once(run: Any, mooring: Mooring, directory: Path
         await asyncio.gather(*(one(name) for name in SERVERS if name != "fetch"))
 
     run(story())
+
+
+def joined(mooring: Mooring) -> str:
+    return f"http://127.0.0.1:{mooring.port}/virtual/all/mcp"
+
+
+def command(kind: str, url: str, tool: str, arguments: str) -> list[str]:
+    """One call of a client in a process of its own."""
+    if kind == "sdk1":
+        return [str(TOOLS / "sdk1/bin/python"), str(CLIENTS / "sdk1.py"), url, tool, arguments]
+    given = [f"--tool-arg={k}={json.dumps(v)}" for k, v in json.loads(arguments).items()]
+    return [
+        str(TOOLS / "node_modules/node/bin/node"),
+        str(TOOLS / "node_modules/.bin/mcp-inspector"),
+        "--cli", url, "--transport", "http", "--method", "tools/call", "--tool-name", tool, *given,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+def test_all_of_them_are_behind_one_url(
+    run: Any, mooring: Mooring, directory: Path, mode: Literal["auto", "legacy"]
+) -> None:
+    async def story() -> None:
+        async with Client(joined(mooring), mode=mode) as client:
+            listed = [tool.name for tool in (await client.list_tools()).tools]
+            for name, real in SERVERS.items():
+                assert f"{name}_{real.tool}" in listed
+                if name == "fetch":
+                    continue
+                given = json.dumps(real.arguments).replace("DIR", str(directory))
+                result = await client.call_tool(f"{name}_{real.tool}", json.loads(given))
+                assert not result.is_error, result
+                assert real.expected in "".join(c.text for c in result.content)
+
+    run(story())
+
+
+@pytest.mark.parametrize("kind", ["sdk1", "inspector"])
+@pytest.mark.parametrize("name", ["time", "memory", "everything", "filesystem", "git"])
+def test_other_clients_call_each_of_five_through_one_url(
+    mooring: Mooring, directory: Path, kind: str, name: str
+) -> None:
+    real = SERVERS[name]
+    given = json.dumps(real.arguments).replace("DIR", str(directory))
+    done = subprocess.run(
+        command(kind, joined(mooring), f"{name}_{real.tool}", given),
+        env=mooring.environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    said = answer["text"] if kind == "sdk1" else answer["content"][0]["text"]
+    assert real.expected in said
+
+
+def test_what_they_are_made_of_is_told(mooring: Mooring) -> None:
+    said = mooring.moor("get", "vmcp")
+    assert said.splitlines()[1].split()[:2] == ["all", f"{len(SERVERS)}/{len(SERVERS)}"]
+    why = mooring.moor("why", "tool", "get_current_time")
+    assert why == "vmcp/all has time_get_current_time: it is time/get_current_time\n"
+    tools = mooring.moor("tools", "vmcp/all", "-o", "name").split()
+    assert int(said.splitlines()[1].split()[2]) == len(tools)
