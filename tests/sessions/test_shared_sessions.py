@@ -3,6 +3,8 @@
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import pytest
+
 from mooring.core.identity import ANONYMOUS
 from mooring.core.load import Load
 from mooring.core.reporting import Reports
@@ -193,3 +195,19 @@ def test_each_knows_the_load_of_all() -> None:
     company.talk()
     for sessions in (company.one, company.two):
         assert dict(sessions.everywhere) == {"u1": Load(4, 0), "u2": Load(0, 1)}
+
+
+def test_very_much_is_told_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mooring.sessions.shared_sessions.AT_ONCE", 3)
+    company = Company()
+    opened = [
+        company.one.open(NOTES, "u1", b"%d" % number, "2025-11-25", ANONYMOUS)
+        for number in range(7)
+    ]
+    for session in opened:
+        assert company.two.find(session.id) is not None
+        company.one.end(session)
+    assert len(company.one.report().ended) == 3
+    company.talk(4)
+    assert company.one.report().ended == ()
+    assert [company.two.find(session.id) for session in opened] == [None] * 7

@@ -7,12 +7,16 @@ tales meet.
 """
 
 from collections.abc import Iterable
+from itertools import islice
 
 from mooring.clock import Clock
 from mooring.core.load import Joint
 from mooring.core.reporting import Report, told, understood
 from mooring.sessions.open_sessions import USUAL, OpenSessions, Session, Terms
 from mooring.sessions.seal import Sealer
+
+AT_ONCE = 20_000
+"""Sessions of each kind in one report, which has its limit; the next one has more."""
 
 
 class SharedSessions(OpenSessions):
@@ -32,8 +36,12 @@ class SharedSessions(OpenSessions):
         return sum(load.sessions for load in self.loads.values())
 
     def report(self) -> Report:
-        """What the others are to know now."""
-        return Report(loads=told(self.loads), used=tuple(self._used), ended=tuple(self._ended_here))
+        """What the others are to know now; of very much, the first part."""
+        return Report(
+            loads=told(self.loads),
+            used=tuple(islice(self._used, AT_ONCE)),
+            ended=tuple(islice(self._ended_here, AT_ONCE)),
+        )
 
     def exchanged(self, report: Report, answer: Report) -> None:
         """That report has arrived, and this is what the others told."""
