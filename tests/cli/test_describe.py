@@ -97,6 +97,15 @@ def test_everything_about_a_server(api: Served, moor: Moor) -> None:
     )
 
 
+def test_how_far_a_rollout_is(api: Served, moor: Moor) -> None:
+    at = "2026-01-01T00:00:00Z"
+    rollout = {"state": "Stalled", "checksum": "c", "beganAt": at, "steppedAt": at}
+    revisions = ({"number": 4, "spec": {}, "since": at},)
+    api.report(api.put(server("time")), rollout=rollout, revisions=revisions)
+    lines = without_ages(moor("describe", "server", "time").out).splitlines()
+    assert "Rollout:    revision 4, Stalled, WHEN" in lines
+
+
 def test_a_server_that_nobody_looked_at(api: Served, moor: Moor) -> None:
     api.put(server("time"))
     said = moor("describe", "server/time")

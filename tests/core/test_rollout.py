@@ -86,6 +86,18 @@ def test_where_two_cannot_run_side_by_side_the_old_one_goes_first() -> None:
     assert step([row(1, "Pending")], 1, exclusive=True) == Balance()
 
 
+def test_an_old_one_that_comes_back_counts_as_old() -> None:
+    rows = [row(0, "Restarting", "old"), row(1, "ERROR")]
+    assert balance(rows, 1, "new", exclusive=False, kept={"x-0"}) == Balance()
+    gone = balance(rows, 1, "new", exclusive=False)
+    assert going(gone) == ["x-1"]
+
+
+def test_an_old_one_that_comes_back_leaves_once_the_new_one_is_ready() -> None:
+    rows = [row(0, "Restarting", "old"), row(1)]
+    assert going(balance(rows, 1, "new", exclusive=False, kept={"x-0"})) == ["x-0"]
+
+
 STATES = st.sampled_from(["Pending", "Starting", "Ready", "ERROR", "Restarting"])
 ROWS = st.lists(st.tuples(STATES, st.sampled_from(["old", "new"])), max_size=6).map(
     lambda pairs: [row(n, state, checksum) for n, (state, checksum) in enumerate(pairs)]

@@ -23,7 +23,8 @@ pytestmark = pytest.mark.process
 
 OBJECT, LATER = "pl4nted-in-an-object", "pl4nted-in-another-version"
 FILE, VARIABLE, OWN = "pl4nted-in-a-file", "pl4nted-in-a-variable", "pl4nted-in-our-own"
-PLANTED = (OBJECT, LATER, FILE, VARIABLE, OWN)
+FILED = "pl4nted-in-a-file-that-was-changed"
+PLANTED = (OBJECT, LATER, FILE, FILED, VARIABLE, OWN)
 PLAIN = "pl4in"
 """No secret: it shows that the search finds what is there."""
 
@@ -176,6 +177,8 @@ def test_planted_values_are_found_nowhere(mooring: Mooring) -> None:
     )
     mooring.apply(later)
     wait_until("the new value", lambda: LATER in environment_of(mooring), 20)
+    (mooring.home / "secrets" / "creds" / "token").write_text(FILED)
+    wait_until("the new file", lambda: FILED in environment_of(mooring), 30)
     absent = "  - {name: E, valueFrom: {secretKeyRef: {name: creds, key: absent}}}\n"
     mooring.apply(manifest("-v", absent))
     wait_until("the complaint", lambda: "absent" in mooring.moor("get", "inst", "-o", "json"), 20)

@@ -103,8 +103,16 @@ class Description:
         if spec.get("args"):
             head.append(("Args", " ".join(spec["args"])))
         head += [(key.capitalize(), str(spec[key])) for key in _OWN_LINES if key in spec]
+        head += self._rollout()
         head.append(("Probes", _check(spec.get("healthCheck") or {})))
         return head + [("Env", _variable(each)) for each in spec.get("env") or ()]
+
+    def _rollout(self) -> list[tuple[str, str]]:
+        rollout, revisions = self._status.get("rollout"), self._status.get("revisions")
+        if not rollout or not revisions:
+            return []
+        since = self._moment(rollout["steppedAt"])
+        return [("Rollout", f"revision {revisions[-1]['number']}, {rollout['state']}, {since}")]
 
     def _group_head(self) -> list[tuple[str, str]]:
         ready, count = self._status.get("readyServers", 0), self._status.get("serverCount", 0)

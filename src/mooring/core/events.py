@@ -16,7 +16,7 @@ from mooring.kinds.event import Event, Involved
 
 KEPT = 50
 """Events of one object; the oldest beyond it go first."""
-TOTAL = 5000
+TOTAL = 10_000
 """Events of all objects together: those of many that are gone do not pile up either."""
 AGE = timedelta(days=1)
 """Events that were last repeated longer ago are dropped."""
