@@ -102,6 +102,7 @@ class Gateway:
         self._virtuals = virtuals(self._plant)
         self._endpoints: dict[str, Endpoint] = {}
         self._servers: dict[str, ServerEndpoint] = {}
+        self._joined: dict[str, VirtualEndpoint] = {}
         self._upstreams: Mapping[str, Upstream] = MappingProxyType({})
         self._metrics = Metrics(self._gauges(), self.tally.outcomes, sessions.gateway)
         self._examiner = Examiner(ours, via)
@@ -145,8 +146,11 @@ class Gateway:
             path: ServerEndpoint(entry, self._plant) for path, entry in table.by_path.items()
         }
         self._endpoints = {**self._servers}
-        for path, served in self._virtuals.swap(table).items():
-            self._endpoints[path] = VirtualEndpoint(served.sessions, served.stateless)
+        self._joined = {
+            path: VirtualEndpoint(served.sessions, served.stateless, self._plant)
+            for path, served in self._virtuals.swap(table).items()
+        }
+        self._endpoints |= self._joined
         self._upstreams = {u.uid: u for entry in table.entries for u in entry.upstreams.values()}
         self._pages.table = table
         self._entries.swap(table)
@@ -168,13 +172,16 @@ class Gateway:
         """Answers a request that needs no task, or begins to; False where it needs one."""
         request = exchange.request
         server = self._servers.get(request.path)
-        if server is None or request.method != "POST":
+        virtual = self._joined.get(request.path)
+        if (server is None and virtual is None) or request.method != "POST":
             return False
         call = Call(exchange, ANONYMOUS, self._clock.monotonic())
         if not (self._examiner.admits(call) and understood(call)):
             self._tell(call)
             host.finished(exchange)
             return True
+        if server is None:
+            return virtual is not None and virtual.swift(call, host, self._tell)
         found = server.swift(call)
         return found is not None and SwiftTrip(*found, host, self._tell).begin()
 

@@ -12,14 +12,17 @@ from mooring.core.headers import Headers
 from mooring.core.ids import same
 from mooring.gateway.alone import post_alone
 from mooring.gateway.call import Call
+from mooring.gateway.carrying import is_settled
 from mooring.gateway.leash import Leash
 from mooring.gateway.listening import listen
 from mooring.gateway.posting import post, post_in_session
 from mooring.gateway.relay import SSE, Answer
+from mooring.gateway.swift import SwiftTrip
 from mooring.gateway.trip import Plant, Trip
 from mooring.sessions.open_sessions import Session
 from mooring.transports.envelope import Envelope, peek
 from mooring.transports.http_reply import Reply
+from mooring.transports.http_server import HttpServer
 from mooring.transports.sse import EventSplitter, SseEvent
 from mooring.virtual import call as room
 from mooring.virtual.in_session import InSession
@@ -52,6 +55,7 @@ class BackendCall(Call):
     def __init__(self, call: Call, errand: room.Errand) -> None:
         self._client = call
         self.exchange = call.exchange
+        self.began = call.began
         self.headers = call.headers
         self.identity = call.identity
         self.era = call.era
@@ -234,9 +238,31 @@ def virtuals(plant: Plant) -> Virtuals:
 class VirtualEndpoint:
     """Answers for one virtual server."""
 
-    def __init__(self, sessions: InSession, stateless: Stateless) -> None:
+    def __init__(self, sessions: InSession, stateless: Stateless, plant: Plant) -> None:
         self._sessions = sessions
         self._stateless = stateless
+        self._plant = plant
+
+    def swift(self, call: Call, host: HttpServer, tell: Callable[[Call], None]) -> bool:
+        """Begins a call that has nothing to wait for but a backend; False for any other.
+
+        `tell` counts the call once it is answered.
+        """
+        errand = self._sessions.swift(call)
+        if errand is None or errand.session is None or not is_settled(errand.session):
+            return False
+        own = BackendCall(call, errand)
+
+        def told(_: Call) -> None:
+            own.tell()
+            self._sessions.answered(call, errand)
+            tell(call)
+
+        trip = BackendTrip(self._plant, own, errand)
+        if not SwiftTrip(trip, errand.session, host, told).begin():
+            return False
+        self._sessions.begun(call, errand)
+        return True
 
     async def answer(self, call: Call) -> None:
         """See `Endpoint`."""

@@ -74,11 +74,8 @@ class Backends:
         session = self._room.sessions.find(half.id) if half.id else None
         if session is None or state.stream is not None:
             session = await self._ready(state, half, entry)
-        hearing = self._hearing(state, half, session)
-        told = state.caller.told(backend)
-        errand = Errand(
-            entry, body, session, half.version, name, told, None, hearing.event, hearing.answer
-        )
+        half.session = session
+        errand = self.errand(state, half, body, name, entry)
         id = call.message.id if call.message is not None else None
         if id is None:
             await self._room.gate.forward(call, errand)
@@ -88,6 +85,36 @@ class Backends:
             await self._room.gate.forward(call, errand)
         finally:
             state.ended(id)
+
+    def at_hand(self, state: ClientState, backend: str) -> Half | None:
+        """The session at a backend, where nothing needs to be waited for."""
+        half = state.halves.get(backend)
+        entry = self._server.declared.backends.get(backend)
+        if half is None or entry is None or not half.ready or not half.id:
+            return None
+        if state.stream is not None and half.listener is None and not half.deaf:
+            return None
+        half.session = self._room.sessions.find(half.id)
+        if half.session is None or not self._server.shields.is_calm(entry):
+            return None
+        return half
+
+    def errand(
+        self,
+        state: ClientState,
+        half: Half,
+        body: bytes,
+        name: str | None,
+        entry: Entry | None = None,
+    ) -> Errand:
+        """A request on its way to the session that was found last at a backend."""
+        backend, session = half.backend, half.session
+        hearing = self._hearing(state, half, session)
+        told = state.caller.told(backend)
+        return Errand(
+            entry or self._server.declared.backends[backend],
+            body, session, half.version, name, told, None, hearing.event, hearing.answer,
+        )  # fmt: skip
 
     async def answered(self, call: Call, state: ClientState, origin: Origin) -> None:
         """Takes the client's answer to the backend that asked, if that still waits for it."""

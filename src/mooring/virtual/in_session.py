@@ -18,7 +18,7 @@ from mooring.transports.envelope import Envelope, splice
 from mooring.transports.sse import encode
 from mooring.transports.streams import EVENTS, JSON
 from mooring.virtual.backends import Backends
-from mooring.virtual.call import Call
+from mooring.virtual.call import Call, Errand
 from mooring.virtual.promises import Promises, understood, unpacked
 from mooring.virtual.questions import inward
 from mooring.virtual.room import UID, Room
@@ -101,6 +101,51 @@ class InSession:
             call.respond(200, (NOSNIFF,))
         else:
             await self._backends.listen(call, state)
+
+    def swift(self, call: Call) -> Errand | None:
+        """What becomes of a call of a tool that has nothing to wait for; None for any other."""
+        message, given = call.message, call.headers.get(SESSION_ID)
+        if message is None or given is None or message.method != "tools/call":
+            return None
+        id = given.decode("latin-1")
+        state = self._room.states.get(id)
+        if state is None or call.era != "session" or message.type != "request":
+            return None
+        session = self._room.sessions.find(id)
+        stated = call.headers.get(b"mcp-protocol-version")
+        if session is None or not self._is_known(state, session, call):
+            return None
+        if stated is not None and stated not in SESSION_VERSIONS:
+            return None
+        state.caller = self._server.declared.caller(call.headers)
+        name, body = message.name or "", call.request.body
+        found = self._server.own(state).view.tools.get(name)
+        if found is None or _TASK in body:
+            return None
+        half = self._backends.at_hand(state, found.backend)
+        if half is None:
+            return None
+        body = renamed(body, name, found.original)
+        return self._backends.errand(state, half, body, found.original)
+
+    def begun(self, call: Call, errand: Errand) -> None:
+        """Such a call is on its way."""
+        state, message = self._state(call), call.message
+        if state is not None and message is not None and message.id is not None:
+            state.session.calls += 1
+            state.begun(message.id, errand.entry.ref.name)
+
+    def answered(self, call: Call, errand: Errand) -> None:
+        """Such a call has been answered."""
+        state, message = self._state(call), call.message
+        self._server.shields.judge(call, errand.entry)
+        if state is not None and message is not None and message.id is not None:
+            state.ended(message.id)
+            state.session.calls -= 1
+            state.session.used_at = self._room.clock.monotonic()
+
+    def _state(self, call: Call) -> ClientState | None:
+        return self._room.states.get(call.headers[SESSION_ID].decode("latin-1"))
 
     def _is_known(self, state: ClientState, session: Session, call: Call) -> bool:
         """Whether nothing about the session needs to be found out."""

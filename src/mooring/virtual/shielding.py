@@ -44,7 +44,17 @@ class Shields:
         except MooringError as error:
             self._judge(breaker, entry, error.reason)
             raise
-        if call.outcome != "gone":
+        self.judge(call, entry)
+
+    def is_calm(self, entry: Entry) -> bool:
+        """Whether a call to a backend goes without further ado."""
+        breaker = None if entry.ours else self._breakers.get(entry.ref.name)
+        return breaker is None or not breaker.failures
+
+    def judge(self, call: Call, entry: Entry) -> None:
+        """What a call that was made tells of a backend."""
+        if not entry.ours and call.outcome != "gone":
+            breaker = self._breakers.setdefault(entry.ref.name, Breaker())
             self._judge(breaker, entry, call.reason if call.outcome == "failed" else "")
 
     def _judge(self, breaker: Breaker, entry: Entry, reason: str) -> None:
