@@ -11,11 +11,11 @@ import pytest
 from mooring.controllers.prober import Prober
 from mooring.core.workload import Observed
 from mooring.core.world import Belief
-from mooring.errors import Conflict, Unavailable
+from mooring.errors import Conflict, NotFound, Unavailable
 from mooring.kinds.ref import Ref
 from mooring.kinds.server import InstanceStatus, MCPServer
 from mooring.testing.clock import FakeClock
-from mooring.testing.stage import Greeting, Greetings, server
+from mooring.testing.stage import Greeting, Greetings, Talk, server
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -418,6 +418,38 @@ def test_a_probe_can_be_had_now_and_counts(run: Run) -> None:
             assert (found.health, found.seconds, found.tool) == ("degraded", 0.0, "")
             assert at.prober.last(TIME.ref, "u1") == found
             assert (await at.look(SEEN))["u1"].failures == 1
+
+    run(story())
+
+
+def test_a_probe_that_outlasts_its_instance_opens_no_session(run: Run) -> None:
+    asked, answers = asyncio.Event(), asyncio.Event()
+
+    class Slow(Talk):
+        async def list_tools(self, seconds: float) -> Any:
+            if asked.is_set() or not slow:
+                return ()
+            asked.set()
+            await answers.wait()
+            raise NotFound("SessionLost", "who are you?")
+
+    slow: list[bool] = []
+
+    async def story() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            at = Round(tasks)
+            at.prober = Prober(
+                lambda address, of: Slow(at.greetings, address, "time"), at.clock, lambda: 0.0
+            )
+            at.prober.begin(tasks, at.changed.append)
+            await at.look(SEEN)
+            slow.append(True)
+            wanted = tasks.create_task(at.prober.probe(TIME.ref, "time-0"))
+            await asked.wait()
+            await at.look()
+            answers.set()
+            assert (await wanted).finding.outcome == "failed"
+            assert (len(at.greetings.asked), at.greetings.sessions) == (1, set())
 
     run(story())
 

@@ -185,7 +185,7 @@ class Patient:
             try:
                 return await self._examine(check, end)
             except NotFound as error:
-                if error.reason != "SessionLost":
+                if error.reason != "SessionLost" or self.left:
                     raise
         left = max(end - clock.monotonic(), 0.001)
         answer = await self._contact.handshake(left, self._server.spec.eras)
