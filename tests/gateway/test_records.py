@@ -262,6 +262,21 @@ def test_many_abandoned_sessions_are_swept_once_by_whoever_has_the_lease(run: An
     run(story())
 
 
+def test_who_reaches_fewer_owners_leaves_sweeping_to_others_for_a_while(run: Any) -> None:
+    async def story() -> None:
+        clock = FakeClock()
+        records = FickleSessions(clock)
+        async with company(records, clock) as (one, other):
+            one.gateway.sweeper.rounds_late = other.gateway.sweeper.rounds_late = 3
+            await one.open()
+            await clock.advance(USUAL.patience + 2 * USUAL.round)
+            assert (deletes(one), records.asked["sweep"]) == (0, 0)
+            await clock.advance(2 * USUAL.round)
+            await eventually(lambda: deletes(one) == 1)
+
+    run(story())
+
+
 def test_a_session_that_has_no_record_is_ended_by_the_gateway_that_opened_it(run: Any) -> None:
     async def story() -> None:
         clock = FakeClock()

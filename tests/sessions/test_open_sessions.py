@@ -5,6 +5,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mooring.core.identity import ANONYMOUS, Identity
 from mooring.core.load import Load
@@ -150,6 +152,19 @@ def test_sessions_of_instances_that_went_away_are_forgotten() -> None:
     sessions.load("u1").calls -= 1
     sessions.keep_only({"u2"})
     assert sessions.loads == {"u2": Load(1, 0)}
+
+
+@given(st.text(max_size=20), st.integers(0, 200), st.integers(1, 40), st.booleans())
+def test_an_id_that_was_changed_anywhere_is_no_session(
+    text: str, at: int, cut: int, known: bool
+) -> None:
+    sessions = OpenSessions(SEALER, FakeClock())
+    id = opened(sessions).id
+    changed = id[:at] + text + id[at + cut :]
+    if changed != id:
+        there = sessions if known else OpenSessions(SEALER, FakeClock())
+        assert there.find(changed) is None
+        assert there.find(id + text * 300) is None or not text
 
 
 def test_what_no_key_opens_any_more_is_forgotten() -> None:

@@ -85,7 +85,7 @@ class Gateway:
         entries = self._entries.get
         self.recovery = Recovery(sessions, self._books, reopener, entries, self.tally, clock)
         self._hearing = Hearing(sessions, self._books, self.recovery, self.tally, clock)
-        self._sweeper = Sweeper(sessions, self._books, reopener, entries, clock)
+        self.sweeper = Sweeper(sessions, self._books, reopener, entries, clock)
         self._plant = Plant(
             courier=courier,
             sessions=sessions,
@@ -133,7 +133,7 @@ class Gateway:
                 self.recovery.begin(group)
                 group.create_task(watch(self._store, self._clock, self.swap))
                 group.create_task(self._hearing.run())
-                group.create_task(self._sweeper.run())
+                group.create_task(self.sweeper.run())
                 group.create_task(self._virtuals.run())
         finally:
             self._afterwork.begin(None)

@@ -24,7 +24,6 @@ from mooring import telemetry
 from mooring.clock import Clock, SystemClock
 from mooring.core.authorities import authorities
 from mooring.core.elsewhere import from_elsewhere
-from mooring.core.table import Table
 from mooring.errors import MooringError
 from mooring.gateway.gateway import Gateway
 from mooring.gateway.reporting import Post, Reporter
@@ -40,6 +39,8 @@ from mooring.transports.http_upstream import Pool
 from mooring.transports.turns import Shares, Turns
 
 STDIN = 0
+ROUNDS_LATE = 3
+"""A gateway on another machine leaves sweeping to those beside the servers, if there are any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +111,10 @@ async def _live(
     try:
         async with options.parts.records(clock) as records:
             objects = ServedObjects(asking, options.reach.address, who)
-            seen = _as_it_is if options.reach.here else from_elsewhere
             gateway = Gateway(objects, pool, clock, ours, sessions, records)
-            gateway.seen = seen
+            if not options.reach.here:
+                gateway.seen = from_elsewhere
+                gateway.sweeper.rounds_late = ROUNDS_LATE
             post = Post(asking, options.reach.address, options.name, who)
             reporter = Reporter(post.bring, sessions, gateway.tally, clock)
             beside = (partial(keys.follow, sealer.ring, clock, sessions.verify), reporter.run)
@@ -120,10 +122,6 @@ async def _live(
     finally:
         await pool.close()
         await asking.close()
-
-
-def _as_it_is(table: Table) -> Table:
-    return table
 
 
 async def serve(gateway: Within, ending: Ending, ready: Callable[[], None]) -> None:

@@ -42,6 +42,8 @@ class Sweeper:
         entries: EntryOf,
         clock: Clock,
     ) -> None:
+        self.rounds_late = 0
+        """For so many rounds what has run out is left to others, who may reach more owners."""
         self._sessions = sessions
         self._books = books
         self._reopener = reopener
@@ -92,7 +94,8 @@ class Sweeper:
         """Ends what nobody has used for too long, if that is ours to do."""
         forgotten = [self._books.owed(session.key) for session in self._sessions.sweep()]
         await self._end([record for record in forgotten if record is not None])
-        store, now = self._books.store, self._clock.now().timestamp()
+        store, late = self._books.store, self.rounds_late * self._sessions.terms.round
+        now = self._clock.now().timestamp() - late
         count = 0
         while count < MOST and await store.due(now):
             if not await store.lease(LEASE, self._name, LEASE_SECONDS):
