@@ -183,6 +183,29 @@ def test_when_none_is_left_the_stream_ends_with_its_result(
     run(story())
 
 
+def test_an_instance_that_comes_later_and_refuses_is_not_kept_busy(world: Any, run: Any) -> None:
+    async def story() -> None:
+        async with world({"notes": 2}) as w:
+            one, two = w.standins["notes"]
+            speaker = Speaker(one)
+
+            async def behaviour(exchange: Any) -> None:
+                exchange.respond(404, (JSON,), failure("l", -32601, "Method not found"))
+
+            two.behaviour = behaviour
+            w.table(**{"notes-1": {"state": "Starting", "address": ""}})
+            async with listening(w, toolsListChanged=True) as listener:
+                await listener.next()
+                w.table()
+                await two.arrived.wait()
+                await eventually(lambda: w.sessions.load(two.uid).calls == 0)
+                assert w.sessions.load(one.uid).calls == 1
+                speaker.says.put_nowait(note("tools/list_changed"))
+                assert await listener.method() == "tools/list_changed"
+
+    run(story())
+
+
 def test_a_gateway_that_closes_ends_it_with_its_result(world: Any, run: Any) -> None:
     async def story() -> None:
         async with world({"notes": 2}) as w:

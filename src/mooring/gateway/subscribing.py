@@ -77,6 +77,8 @@ class Subscription:
         """An answer that came in place of an agreement."""
         self._held: list[bytes] = []
         self._error: MooringError | None = None
+        self._alone_since: float | None = None
+        """Since when no instance is heard."""
 
     async def run(self) -> None:
         """Goes on until the client leaves or no instance is left."""
@@ -104,17 +106,26 @@ class Subscription:
         if headers is None:
             await self._refuse()
             return
+        for refused in self._refused:
+            refused.sent.close()
         call.start(200, downwards(headers))
         await call.exchange.write(self._acknowledgement())
         for raw in self._held:
             await call.exchange.write(raw)
         self._look(tasks)
-        while True:
-            news = await self._next(LAST_SECONDS if not self._agreed else None)
-            if news is None:
-                await take_leave(call)
-                return
+        while (news := await self._next(self._left())) is not None:
             await self._take(tasks, news)
+        await take_leave(call)
+
+    def _left(self) -> float | None:
+        """Seconds until it is over; None while any instance is heard."""
+        if self._agreed:
+            self._alone_since = None
+            return None
+        now = asyncio.get_running_loop().time()
+        if self._alone_since is None:
+            self._alone_since = now
+        return max(self._alone_since + LAST_SECONDS - now, 0.0)
 
     async def _refuse(self) -> None:
         """Nobody agreed: the client gets what the first one said."""
@@ -162,17 +173,21 @@ class Subscription:
         match news:
             case Heard(uid, event):
                 await self._hear(news, uid, event)
-            case Over() | Refused():
+            case Refused(sent=sent):
                 self._note_end(news)
-                if isinstance(news, Over):
-                    resting = tasks.create_task(self._rest(news.uid))
-                    self._waits.add(resting)
-                    resting.add_done_callback(self._waits.discard)
+                sent.close()
+            case Over(uid):
+                self._note_end(news)
+                resting = tasks.create_task(self._rest(uid))
+                self._waits.add(resting)
+                resting.add_done_callback(self._waits.discard)
             case Moved():
                 self._look(tasks)
 
     async def _hear(self, news: Heard, uid: str, event: SseEvent) -> None:
         write = self._trip.call.exchange.write
+        if uid not in self._followed:
+            return  # it was let go meanwhile
         if uid in self._agreed:
             if not _is_answer(event):
                 await write(self._passed(news))
