@@ -98,3 +98,15 @@ def test_everything_works(mooring: Mooring, client: str, server: str) -> None:
         "note": "note a",
         "poll": "resumed",
     }
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_every_server_is_probed(mooring: Mooring, server: str) -> None:
+    for _ in range(3):
+        said = mooring.moor("probe", f"{server}-0")
+        assert said.startswith(f"instance/{server}-0: tools/list answered in ")
+        assert said.endswith("it is believed healthy\n")
+    (view,) = json.loads(
+        mooring.moor("get", "inst", "-o", "json", "-l", f"mooring.dev/server={server}")
+    )
+    assert view["status"]["lastProbe"]["outcome"] == "answered"
