@@ -209,6 +209,28 @@ def test_a_file_of_a_newer_version_is_refused(tmp_path: Path, run: Any) -> None:
     run(test())
 
 
+def test_a_damaged_file_is_said_with_a_way_out(tmp_path: Path, run: Any) -> None:
+    path = tmp_path / "sessions.db"
+
+    async def test() -> None:
+        async with open_session_file(path, CLOCK) as store:
+            await asyncio.gather(*(store.create(b"%d" % n, bytes(3000), UNTIL) for n in range(50)))
+        whole = bytearray(before())
+        whole[4096:-4096] = b"\xff" * (len(whole) - 8192)
+        spoil(whole)
+        with pytest.raises(Unavailable, match=r"damaged\. Fix: move it away"):
+            async with open_session_file(path, CLOCK) as store:
+                await store.read(b"1")
+
+    def before() -> bytes:
+        return path.read_bytes()
+
+    def spoil(content: bytes) -> None:
+        path.write_bytes(content)
+
+    run(test())
+
+
 def test_a_directory_that_is_not_there_is_said_in_words(tmp_path: Path, run: Any) -> None:
     async def test() -> None:
         with pytest.raises(Unavailable, match="No such file"):

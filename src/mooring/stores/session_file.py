@@ -64,7 +64,7 @@ class SessionFile:
             return connection
         except sqlite3.Error as error:
             self.close()
-            raise self._unavailable(words(error)) from error
+            raise self._unavailable(_words(error)) from error
         except Unavailable:
             self.close()
             raise
@@ -84,7 +84,7 @@ class SessionFile:
             return results
         except sqlite3.Error as error:
             self.close()  # whatever was begun is void; the next one opens the file anew
-            raise self._unavailable(words(error)) from error
+            raise self._unavailable(_words(error)) from error
 
     def close(self) -> None:
         """Closes the file; harmless twice."""
@@ -233,6 +233,13 @@ def turn() -> Task:
 def others() -> Task:
     """A number that is another one when somebody else has written to the file."""
     return Task(lambda c: c.execute("PRAGMA data_version").fetchone()[0], writes=False)
+
+
+def _words(error: sqlite3.Error) -> str:
+    """What SQLite says, for a person. What is lost with this file is not worth much trouble."""
+    if "malformed" in str(error):
+        return "is damaged. Fix: move it away; sessions go on, and those that are open cannot move"
+    return words(error)
 
 
 def _result(task: Task, connection: sqlite3.Connection) -> Any:
