@@ -794,6 +794,7 @@ def test_an_owner_that_is_stopped_keeps_its_session(world: Any, run: Any, monkey
             said = await w.call(session=session)
             assert (said.status, said.reason) == (200, "UpstreamTimeout")
             owner.behaviour = None
+            monkeypatch.undo()
             assert (await w.call(session=session)).json["result"]["who"] == owner.name
             assert other.seen == []
 

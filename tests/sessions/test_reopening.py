@@ -15,6 +15,7 @@ from mooring.core.recovery import AT_ONCE
 from mooring.core.session_record import SessionRecord
 from mooring.core.table import Entry, Upstream
 from mooring.kinds.ref import Ref
+from mooring.sessions import reopening
 from mooring.sessions.asking import in_the_name_of
 from mooring.sessions.courier import Courier
 from mooring.sessions.open_sessions import OpenSessions
@@ -148,6 +149,26 @@ def test_at_most_three_instances_are_asked(run: Any) -> None:
         assert sorted(len(s.seen) for s in standins) == [0, 1, 1, 1]
 
     with_standins(run, 4, story)
+
+
+@pytest.mark.parametrize(("status", "patient"), [(404, True), (500, False)])
+def test_what_knows_no_initialize_may_be_about_to_be_replaced(
+    run: Any, monkeypatch: Any, status: int, patient: bool
+) -> None:
+    monkeypatch.setattr(reopening, "PATIENCE", 0.3)
+
+    async def story(place: Place, standins: list[Standin]) -> None:
+        clock = SystemClock()
+
+        async def refusing(exchange: Any) -> None:
+            exchange.respond(status)
+
+        standins[0].behaviour = refusing
+        began = clock.monotonic()
+        assert isinstance(await place.reopener.reopen(RECORD, ()), Untaken)
+        assert (clock.monotonic() - began >= 0.3) == patient
+
+    with_standins(run, 1, story)
 
 
 def test_a_server_that_is_gone_ends_its_sessions(run: Any) -> None:

@@ -24,7 +24,7 @@ from mooring.core.session_record import SessionRecord
 from mooring.core.table import Upstream
 from mooring.errors import MooringError
 from mooring.sessions.asking import Heard, in_the_name_of, knows, own_headers, tell
-from mooring.sessions.courier import Courier, EntryOf, Parcel
+from mooring.sessions.courier import PATIENCE, Courier, EntryOf, Parcel
 from mooring.transports.members import NotAnObject, NotJson, spans
 
 INITIALIZED = b'{"jsonrpc":"2.0","method":"notifications/initialized"}'
@@ -100,7 +100,6 @@ class Reopener:
         tried: list[str] = []
         why = ""
         deadline = self._clock.monotonic() + WAIT
-        final = False
         while len(tried) < INSTANCES:
             entry = self._entries(record.server)
             if entry is None:
@@ -108,7 +107,7 @@ class Reopener:
             way = self._courier.choose(entry, Opening(), tried)
             if isinstance(way, Reject):
                 why = why or way.message
-                if final or self._clock.monotonic() >= deadline:
+                if self._clock.monotonic() >= deadline:
                     break
                 await self._clock.sleep(_LOOK)
                 continue
@@ -117,7 +116,9 @@ class Reopener:
                 found = await self._at(way.to, record, headers)
             if isinstance(found, Taken | Passed) or found.over:
                 return found
-            why, final = f"{way.to.name}: {found.message}", final or found.final
+            why = f"{way.to.name}: {found.message}"
+            patience = 0.0 if found.final else PATIENCE
+            deadline = min(deadline, self._clock.monotonic() + patience)
         return Untaken(why)
 
     async def renew(self, record: SessionRecord, taken: Taken, headers: Headers) -> None:
