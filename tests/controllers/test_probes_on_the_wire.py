@@ -194,18 +194,37 @@ def test_a_server_that_hangs_is_told_so_and_loses_nothing_else(run: Run) -> None
     run(story())
 
 
-def test_who_wants_a_login_is_alive(run: Run) -> None:
+CHALLENGE = (b"www-authenticate", b"Bearer")
+
+
+@pytest.mark.parametrize(("status", "extra"), [(401, ()), (401, (CHALLENGE,)), (403, (CHALLENGE,))])
+def test_who_wants_a_login_is_alive(run: Run, status: int, extra: Any) -> None:
     async def story() -> None:
         async with Standin() as standin:
 
             async def behaviour(exchange: Exchange) -> None:
-                exchange.respond(401, (JSON, (b"www-authenticate", b"Bearer")), b"{}")
+                exchange.respond(status, (JSON, *extra), b"{}")
 
             standin.behaviour = behaviour
             async with watch(where(standin)) as at:
                 found = await at.believed(lambda found: found.shaken, server("time"))
                 assert (found.health, found.failures) == ("unauthenticated", 0)
                 assert (await at.probe()).finding.outcome == "login"
+
+    run(story())
+
+
+def test_a_refusal_without_a_challenge_is_a_failure(run: Run) -> None:
+    async def story() -> None:
+        async with Standin() as standin, watch(where(standin)) as at:
+            await at.believed(lambda found: found.shaken, server("time"))
+
+            async def behaviour(exchange: Exchange) -> None:
+                exchange.respond(403, (JSON,), failure(None, -32000, "not you"))
+
+            standin.behaviour = behaviour
+            found = await at.probe()
+            assert (found.health, found.finding.message) == ("degraded", "not you")
 
     run(story())
 

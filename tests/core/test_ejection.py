@@ -57,6 +57,7 @@ def test_what_was_long_ago_is_forgotten() -> None:
 def test_failures_while_it_is_out_change_nothing() -> None:
     known = Ejections()
     fail(known, "u0", 1000.0)
+    known.away(["u0", "u1"], 1000.0)
     assert fail(known, "u0", 1010.0, 20) == 0.0
     assert known.told(1029.0) == {"u0": 30.0}
     assert known.told(1030.0) == {}
@@ -68,12 +69,14 @@ def test_half_of_the_instances_are_tried_whatever_happened(instances: int, out: 
     for uid in UIDS:
         fail(known, uid, 1000.0)
     assert list(known.away(UIDS[:instances], 1001.0)) == UIDS[:out]
+    assert known.told(1001.0) == dict.fromkeys(UIDS[:out], 30.0)
 
 
 def test_those_that_are_gone_are_forgotten() -> None:
     known = Ejections()
     for uid in UIDS:
         fail(known, uid, 1000.0)
+    known.away(["u1", "u7"], 1000.0)
     known.keep_only({"u1"})
     assert known.told(1000.0) == {"u1": 30.0}
     known.keep_only(set())

@@ -207,6 +207,7 @@ def test_a_session_goes_to_its_owner_whatever_the_gateway_has_found_out(run: Any
         for _ in range(6):
             with pytest.raises(Unavailable):
                 await mine.deliver(entry(2), PINNED, parcel)
+        assert await opened(mine, 2) == 1
         assert mine.ejections.told(0.0) == {"u0": 30.0}
         ports.reasons.clear()
         sent = await mine.deliver(entry(2), PINNED, parcel)

@@ -27,6 +27,8 @@ class _Case:
     failures: int = 0
     times: int = 0
     until: float = 0.0
+    away: bool = False
+    """It got no new work when that was last asked, since others could take it."""
 
 
 class Ejections:
@@ -49,6 +51,7 @@ class Ejections:
         case.times = 1 if now - case.until > FORGIVEN else case.times + 1
         seconds = min(SECONDS * case.times, LONGEST)
         case.until = now + seconds
+        case.away = False
         self._out[uid] = case
         return seconds
 
@@ -68,7 +71,10 @@ class Ejections:
         out = sorted(
             (uid for uid in able if uid in self._out), key=lambda uid: (-self._out[uid].until, uid)
         )
-        return out[: len(able) - max(1, (len(able) + 1) // 2)] if len(able) > 1 else ()
+        spare = len(able) - max(1, (len(able) + 1) // 2)
+        for number, uid in enumerate(out):
+            self._out[uid].away = number < spare
+        return out[:spare]
 
     def keep_only(self, uids: Collection[str]) -> None:
         """Forgets instances that are no longer there."""
@@ -77,6 +83,6 @@ class Ejections:
             self._out.pop(uid, None)
 
     def told(self, now: float) -> dict[str, float]:
-        """Those that are out, by uid, and for how many seconds each, all in all."""
-        out = {uid: case for uid, case in self._out.items() if case.until > now}
+        """Those that get no new work, by uid, and for how many seconds each, all in all."""
+        out = {uid: case for uid, case in self._out.items() if case.away and case.until > now}
         return {uid: min(SECONDS * out[uid].times, LONGEST) for uid in sorted(out)}

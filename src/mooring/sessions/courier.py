@@ -182,7 +182,7 @@ class Courier:
         """Counts a transport failure."""
         seconds = self.ejections.failed(upstream.uid, self._clock.monotonic())
         if seconds:
-            telemetry.event("instance.ejected", instance=upstream.name, seconds=seconds)
+            telemetry.event("instance.unreachable", instance=upstream.name, seconds=seconds)
 
     async def next_best(self, entry: Entry, parcel: Parcel, sent: Sent) -> Sent:
         """Offers an opening request that was answered with "too busy" to other instances.
