@@ -464,6 +464,9 @@ def test_nobody_is_probed_who_does_not_run(run: Run) -> None:
             await at.look(SEEN)
             with pytest.raises(Conflict, match="still starting"):
                 await at.prober.probe(TIME.ref, "time-0")
+            await at.look(replace(SEEN, state="exited"))
+            with pytest.raises(Conflict, match="is not running"):
+                await at.prober.probe(TIME.ref, "time-0")
 
     run(story())
 

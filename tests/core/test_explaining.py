@@ -26,7 +26,7 @@ def test_all_is_well() -> None:
     last = {"at": EARLIER, "seconds": 0.003, "tool": "", "outcome": "answered", "message": ""}
     assert explained(since=EARLIER, healthSince=EARLIER, lastProbe=last) == [
         "instance/gitea-0 is Ready for 40s.",
-        "Health: healthy: new sessions go to it, for 40s.",
+        "Health: healthy for 40s: new sessions go to it.",
         "Last probe 40s ago: tools/list answered in 3 ms",
         "Next: moor tools gitea",
     ]
@@ -42,7 +42,7 @@ def test_a_wrong_token() -> None:
         failedProbes=3, lastProbe=last,
     ) == [
         "instance/gitea-0 is Ready.",
-        "Health: unhealthy: it gets no new sessions, and keeps those it has, for 40s.",
+        "Health: unhealthy for 40s: it gets no new sessions, and keeps those it has.",
         "Why: token is required",
         "Last probe 40s ago: whoami failed after 15 ms: token is required",
         "Failed probes in a row: 3 of 3; probed every 30 s.",
@@ -67,6 +67,19 @@ def test_a_missing_secret() -> None:
     ]  # fmt: skip
 
 
+def test_one_whose_tool_never_succeeded() -> None:
+    named = {"spec": {"healthCheck": {"tool": "whoami"}}}
+    row = {
+        "name": "gitea-0", "state": "ERROR", "health": "unhealthy", "reason": "ProbeFailed",
+        "message": "token is required", "failedProbes": 3,
+    }  # fmt: skip
+    view = {"metadata": {"name": "gitea-0"}, "spec": {"server": "gitea"}, "status": row}
+    assert explain(view, named, [], NOW)[1:3] == [
+        "Why: token is required (ProbeFailed)",
+        "Health check: whoami has to succeed first; it failed 3 times in a row.",
+    ]
+
+
 def test_one_that_keeps_ending() -> None:
     assert explained(
         exited('gitea-0: exit 1, "boom"', count=4),
@@ -81,7 +94,7 @@ def test_one_that_keeps_ending() -> None:
         'Why: exit 1, "boom" (Exited)',
         "Restarts: 3; the next is due now.",
         'Last exit: exit 1, "boom" (40s ago, 4 times like this)',
-        "Next: moor logs gitea-0 --previous",
+        "Next: moor logs gitea-0",
     ]  # fmt: skip
 
 
@@ -101,7 +114,7 @@ def test_gateways_that_leave_it_alone() -> None:
         ({"state": "Starting", "health": "unknown"}, "moor logs gitea-0 -f"),
         ({"state": "Starting", "health": "degraded"}, "moor probe inst gitea-0; what"),
         ({"state": "ERROR", "health": "unhealthy"}, "moor logs gitea-0; then change"),
-        ({"state": "ERROR", "health": "unhealthy", "reason": "Exited"}, "moor logs gitea-0 --pre"),
+        ({"state": "ERROR", "health": "unhealthy", "reason": "Exited"}, "moor logs gitea-0"),
         ({"health": "unauthenticated"}, "log in with a client; its URL: moor describe"),
         ({"health": "degraded"}, "moor probe inst gitea-0; what"),
     ],

@@ -129,6 +129,17 @@ def test_beliefs_survive_a_restart_in_the_row(findings: list[Finding], threshold
         assert remembered(stored) == expected
 
 
+def test_an_attempt_that_failed_is_counted_and_the_next_one_begins_anew() -> None:
+    given_up = after(failed("no"), failed("no"), failed("no"), before=GREETED)
+    seen = Observed("time-0", "u1", "sum", "running", "http://there/mcp", started_at=NOW)
+    stored = notice(row("Starting", "degraded"), seen, given_up, Moment(NOW, 0.5)).row
+    assert (stored.state, stored.reason, stored.failed_probes) == ("ERROR", "ProbeFailed", 3)
+    assert remembered(stored) is None
+    assert remembered(stored.model_copy(update={"state": "Pending"})) is None
+    again = notice(stored.model_copy(update={"state": "Pending"}), seen, None, Moment(NOW, 0.5)).row
+    assert (again.state, again.failed_probes) == ("Starting", 0)
+
+
 def test_the_words_of_a_tool_are_kept() -> None:
     texts = [{"type": "text", "text": "connect ECONNREFUSED 10.0.0.1:3000"}]
     assert verdict({"isError": True, "content": texts}).message == (

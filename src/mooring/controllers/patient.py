@@ -76,11 +76,11 @@ class Patient:
 
     async def probe(self) -> Probe:
         """Asks it now. Raises Conflict "NotRunning" where there is nobody to ask."""
-        if self.belief is None:
+        if self.belief is None and not self.left:
             raise Conflict("NotRunning", f"instance/{self.name} is still starting")
         async with self._turn:
-            if self.left:
-                raise Conflict("NotRunning", f"instance/{self.name} is not running any more")
+            if self.left or self.belief is None:
+                raise Conflict("NotRunning", f"instance/{self.name} is not running")
             return await self._probe(self.belief)
 
     async def lists(self) -> Lists:

@@ -23,11 +23,10 @@ _OUTCOMES = {
     "busy": "was told to come later after",
 }
 _HEALTH = {
-    "healthy": "healthy: new sessions go to it",
-    "unauthenticated": "alive, and serves only callers who log in; new sessions go to it",
-    "degraded": "degraded: new sessions go to it only while no other instance is well",
-    "unhealthy": "unhealthy: it gets no new sessions, and keeps those it has",
-    "unknown": "not checked yet: it gets no new sessions",
+    "healthy": "new sessions go to it",
+    "unauthenticated": "it serves only callers who log in; new sessions go to it",
+    "degraded": "new sessions go to it only while no other instance is well",
+    "unhealthy": "it gets no new sessions, and keeps those it has",
 }
 _SENTENCES = {
     "Pending": "it is about to be started",
@@ -38,7 +37,6 @@ _SENTENCES = {
     "ERROR": "it could not be brought up",
     "Draining": "it is leaving: no new sessions, time for those it has",
 }
-_ENDED = ("Exited", "CrashLoopBackOff")
 
 
 def explain(
@@ -93,9 +91,9 @@ def _state(instance: Document, row: Document, now: datetime) -> Iterator[str]:
 def _health(row: Document, now: datetime) -> Iterator[str]:
     if row["state"] not in ("Ready", "Starting") or row["health"] == "unknown":
         return
-    since = f", for {age(row['healthSince'], now)}" if row.get("healthSince") else ""
-    words = _HEALTH[row["health"]] if row["state"] == "Ready" else row["health"]
-    yield f"Health: {words}{since}."
+    since = f" for {age(row['healthSince'], now)}" if row.get("healthSince") else ""
+    means = f": {_HEALTH[row['health']]}" if row["state"] == "Ready" else ""
+    yield f"Health: {row['health']}{since}{means}."
     if row["state"] == "Ready" and row.get("message"):
         yield f"Why: {row['message']}"
 
@@ -134,9 +132,12 @@ def _last_exit(row: Document, mine: Sequence[Document], now: datetime) -> Iterat
 
 
 def _probes(row: Document, server: Document, now: datetime) -> Iterator[str]:
+    check = (server.get("spec") or {}).get("healthCheck") or {}
+    if row.get("reason") == "ProbeFailed" and check.get("tool"):
+        failed = f"it failed {row.get('failedProbes', 0)} times in a row"
+        yield f"Health check: {check['tool']} has to succeed first; {failed}."
     if row["state"] not in ("Ready", "Starting"):
         return
-    check = (server.get("spec") or {}).get("healthCheck") or {}
     every, threshold = check.get("intervalSeconds", 30), check.get("failureThreshold", 3)
     found = last_probe(row, now)
     if found:
@@ -164,8 +165,8 @@ def _next(instance: Document, row: Document) -> str:
     _, fix = _parted(str(row.get("message") or ""))
     if fix:
         return fix
-    if row.get("reason") in _ENDED or state in ("Restarting", "CrashLoopBackOff"):
-        return f"moor logs {name} --previous"
+    if row.get("reason") == "Exited":
+        return f"moor logs {name}"
     if state == "ERROR":
         return f"moor logs {name}; then change the server and apply it, which retries at once"
     if state in ("Pending", "Installing"):

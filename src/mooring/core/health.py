@@ -82,7 +82,7 @@ def believe(before: Belief, found: Finding, threshold: int) -> Belief:
 def remembered(row: InstanceStatus) -> Belief | None:
     """What its row says of an instance that was spoken to before Mooring was started again."""
     ready = row.state == "Ready"
-    if not ready and not row.failed_probes:
+    if not ready and (row.state != "Starting" or not row.failed_probes):
         return None
     return Belief(
         shaken=ready,

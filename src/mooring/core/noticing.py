@@ -167,7 +167,8 @@ def _running(
         return _starting(row, seen, belief, moment.now, fresh)
     if belief.shaken:
         return _ready(row, seen, belief, moment.now)
-    outcome = failed(row, _failure(belief), belief.message, moment.now)
+    tried = row.model_copy(update={"failed_probes": belief.failures})
+    outcome = failed(tried, _failure(belief), belief.message, moment.now)
     return Noticed(outcome.row, outcome.happenings, stop=True)
 
 
