@@ -249,20 +249,21 @@ class VirtualEndpoint:
         `tell` counts the call once it is answered.
         """
         errand = self._sessions.swift(call)
-        if errand is None or errand.session is None or not is_settled(errand.session):
+        if errand is None:
             return False
-        own = BackendCall(call, errand)
+        session = errand.session
+        if session is None or not is_settled(session):
+            return False
+        trip = BackendTrip(self._plant, BackendCall(call, errand), errand)
+        told = tell if errand.entry.ours else self._judging(errand, tell)
+        return SwiftTrip(trip, session, host, told).begin()
 
-        def told(_: Call) -> None:
-            own.tell()
-            self._sessions.answered(call, errand)
+    def _judging(self, errand: room.Errand, tell: Callable[[Call], None]) -> Callable[[Call], None]:
+        def told(call: Call) -> None:
+            self._sessions.judge(call, errand.entry)
             tell(call)
 
-        trip = BackendTrip(self._plant, own, errand)
-        if not SwiftTrip(trip, errand.session, host, told).begin():
-            return False
-        self._sessions.begun(call, errand)
-        return True
+        return told
 
     async def answer(self, call: Call) -> None:
         """See `Endpoint`."""

@@ -13,6 +13,7 @@ from mooring.core.bridging import failure
 from mooring.core.codes import INVALID_PARAMS, METHOD_NOT_FOUND
 from mooring.core.era import SESSION_VERSIONS
 from mooring.core.headers import NOSNIFF, SESSION_ID, prefers_events
+from mooring.core.table import Entry
 from mooring.sessions.open_sessions import Session
 from mooring.transports.envelope import Envelope, splice
 from mooring.transports.sse import encode
@@ -128,32 +129,18 @@ class InSession:
         body = renamed(body, name, found.original)
         return self._backends.errand(state, half, body, found.original)
 
-    def begun(self, call: Call, errand: Errand) -> None:
-        """Such a call is on its way."""
-        state, message = self._state(call), call.message
-        if state is not None and message is not None and message.id is not None:
-            state.session.calls += 1
-            state.begun(message.id, errand.entry.ref.name)
-
-    def answered(self, call: Call, errand: Errand) -> None:
-        """Such a call has been answered."""
-        state, message = self._state(call), call.message
-        self._server.shields.judge(call, errand.entry)
-        if state is not None and message is not None and message.id is not None:
-            state.ended(message.id)
-            state.session.calls -= 1
-            state.session.used_at = self._room.clock.monotonic()
-
-    def _state(self, call: Call) -> ClientState | None:
-        return self._room.states.get(call.headers[SESSION_ID].decode("latin-1"))
+    def judge(self, call: Call, entry: Entry) -> None:
+        """Heeds what such a call tells of its backend."""
+        self._server.shields.judge(call, entry)
 
     def _is_known(self, state: ClientState, session: Session, call: Call) -> bool:
         """Whether nothing about the session needs to be found out."""
+        who = session.sealed.identity
         return (
             state.session is session
             and state.server is self._server.ref
             and session.looked
-            and session.sealed.identity == call.identity
+            and (who is call.identity or who == call.identity)
         )
 
     async def _find(self, session: Session, call: Call) -> ClientState | None:

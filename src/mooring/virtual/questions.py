@@ -11,7 +11,7 @@ import re
 from typing import Final, NamedTuple
 
 _FORM: Final = re.compile(
-    r"([a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?)\.([0-9a-f]{1,8}):(.+)", re.DOTALL
+    r"([a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?)\.([0-9a-f]{1,14}):(.+)", re.DOTALL
 )
 _INTEGER: Final = re.compile(r"-?[0-9]{1,40}")
 KINDS: Final = {
