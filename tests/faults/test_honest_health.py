@@ -115,7 +115,7 @@ kind: MCPServer
 metadata: {{name: {name}}}
 spec:
   source: {{command: ["{sys.executable}", "{TOKENED}", "{name}"]}}
-  healthCheck: {{intervalSeconds: 1, timeoutSeconds: 0.2, failureThreshold: 2}}
+  healthCheck: {{intervalSeconds: 1, timeoutSeconds: 1, failureThreshold: 2}}
 """)
         mooring.ready(name)
     child = mooring.find(str(TOKENED), "hanging")
@@ -126,6 +126,6 @@ spec:
         return tuple(view["status"]["health"] for view in views)  # type: ignore[index]
 
     wait_until("the hang to be seen", lambda: healths() == ("unhealthy", "healthy"), 20)
-    assert "timed out after 0.2 s" in mooring.moor("get", "inst")
+    assert "timed out after 1 s" in mooring.moor("get", "inst")
     os.kill(child, signal.SIGCONT)
     wait_until("its end to be seen", lambda: healths() == ("healthy", "healthy"), 20)
