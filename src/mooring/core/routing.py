@@ -7,7 +7,8 @@ instance with the fewest calls. This file is the only one that chooses.
 """
 
 from collections.abc import Collection
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from mooring.core.identity import Identity
 from mooring.core.load import Load, Loads
@@ -15,7 +16,7 @@ from mooring.core.table import Entry, Upstream
 from mooring.kinds.ref import Ref
 
 
-class Pinned(NamedTuple):
+class Pinned(Struct, frozen=True, gc=False):
     """A request of a session: what its sealed id says, and who calls."""
 
     server: Ref
@@ -24,24 +25,24 @@ class Pinned(NamedTuple):
     caller: Identity
 
 
-class Opening(NamedTuple):
+class Opening(Struct, frozen=True, gc=False):
     """A request that opens a session."""
 
 
-class Alone(NamedTuple):
+class Alone(Struct, frozen=True, gc=False):
     """A request without a session: of the stateless era, or of a server that has none."""
 
 
 Ask = Pinned | Opening | Alone
 
 
-class Forward(NamedTuple):
+class Forward(Struct, frozen=True, gc=False):
     """Send it there."""
 
     to: Upstream
 
 
-class Reject(NamedTuple):
+class Reject(Struct, frozen=True, gc=False):
     """Answer this instead."""
 
     status: int

@@ -8,7 +8,8 @@ request may have run: it is sent again only if that cannot matter.
 import itertools
 import secrets
 from collections.abc import Callable, Collection
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from mooring import telemetry
 from mooring.clock import Clock
@@ -33,7 +34,7 @@ INSTANCES = 3
 """Instances that one request is offered to."""
 
 
-class Parcel(NamedTuple):
+class Parcel(Struct, frozen=True):
     """A request as it goes upstream."""
 
     method: str
@@ -108,12 +109,11 @@ class Courier:
         """The answer of one instance, asked once."""
         load = self._sessions.load(upstream.uid)
         load.calls += 1
-        method, headers, body, _, seconds, _ = parcel
-        may_repeat = _repeatable(parcel, upstream)
         try:
             reply = await self._pool.send(
-                upstream.address, method, headers, body, repeatable=may_repeat, seconds=seconds
-            )
+                upstream.address, parcel.method, parcel.headers, parcel.body,
+                repeatable=_repeatable(parcel, upstream), seconds=parcel.seconds,
+            )  # fmt: skip
         except BaseException as error:
             self.missed(upstream, load, error)
             raise
@@ -125,11 +125,10 @@ class Courier:
         Who hears the answer tells `arrived`, or `missed`, with the load that he was given; and
         then goes on with `after` where it was an error.
         """
-        method, headers, body, _, seconds, _ = parcel
-        may_repeat = _repeatable(parcel, upstream)
         if not self._pool.begin(
-            hearer, upstream.address, method, headers, body, repeatable=may_repeat, seconds=seconds
-        ):
+            hearer, upstream.address, parcel.method, parcel.headers, parcel.body,
+            repeatable=_repeatable(parcel, upstream), seconds=parcel.seconds,
+        ):  # fmt: skip
             return None
         load = self._sessions.load(upstream.uid)
         load.calls += 1
@@ -166,12 +165,10 @@ class Courier:
     async def _resumed(self, upstream: Upstream, parcel: Parcel, stale: Stale) -> Sent:
         load = self._sessions.load(upstream.uid)
         load.calls += 1
-        method, headers, body, _, seconds, _ = parcel
-        may_repeat = _repeatable(parcel, upstream)
         try:
             reply = await self._pool.resume(
-                stale, upstream.address, method, headers, body,
-                repeatable=may_repeat, seconds=seconds,
+                stale, upstream.address, parcel.method, parcel.headers, parcel.body,
+                repeatable=_repeatable(parcel, upstream), seconds=parcel.seconds,
             )  # fmt: skip
         except BaseException as error:
             self.missed(upstream, load, error)

@@ -281,6 +281,14 @@ class ServerConnection(asyncio.Protocol):
     def _take(self, chunk: bytes) -> None:
         """Parses until a request is complete; the rest waits in the backlog."""
         reader = self._reader
+        if len(chunk) <= _SLICE:
+            try:
+                reader.feed(chunk)
+            except Refused as refused:
+                self._refused = refused
+            self._backlog = b""
+            self._next()
+            return
         rest = chunk
         while rest:
             part: bytes | memoryview = rest
@@ -328,6 +336,8 @@ class ServerConnection(asyncio.Protocol):
         """After an answer: the next request, as far as it is here already."""
         if not self._writable:
             return  # until the client has read what it asked for
+        if self._reading and not self._backlog and self._reader.at_rest and not self._refused:
+            return  # nothing is here
         if self._backlog and not self._reader.ready and self._refused is None:
             backlog, self._backlog = self._backlog, b""
             self._take(backlog)

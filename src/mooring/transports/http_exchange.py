@@ -110,23 +110,24 @@ class Exchange:
         Date and the headers of framing are the server's; those given are dropped. ValueError
         for a line break in a header, before anything is sent.
         """
-        if not self._may(_WAITING):
+        if self._state is not _WAITING and not self._may(_WAITING):
             return
         if status in _WITHOUT_BODY:
             framing, body = b"", b""
         else:
             framing = b"content-length: %d\r\n" % len(body)
-        keep_alive = self._keep_alive and not self._channel.last
+        channel, request = self._channel, self.request
+        keep_alive = self._keep_alive and not channel.last
         head = self._head(status, headers, framing, keep_alive)
         self._state = _ENDED
-        if self.request.method == "HEAD":
-            self._channel.send(head)
+        if request.method == "HEAD":
+            channel.send(head)
         elif len(body) <= _SMALL:
-            self._channel.send(head + body)
+            channel.send(head + body)
         else:
-            self._channel.send(head)
-            self._channel.send(body)
-        self._channel.end(keep_alive)
+            channel.send(head)
+            channel.send(body)
+        channel.end(keep_alive)
 
     def start(self, status: int, headers: Headers = ()) -> None:
         """Begins a streamed answer: chunked, or until the connection closes for HTTP/1.0."""

@@ -206,6 +206,11 @@ class RequestReader:
         """The client waits for `100 Continue` before it sends the body."""
         self.ready: list[Request] = []
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing of a request is here, whole or in part."""
+        return not self.ready and self.stage is IDLE
+
     def feed(self, chunk: bytes | memoryview) -> None:
         """Takes the next bytes of the connection."""
         if self.stage is not IDLE or self._over or type(chunk) is not bytes:
