@@ -15,6 +15,7 @@ from mooring.errors import Unavailable
 from mooring.transports.http_head import Headers
 from mooring.transports.http_recall import Recall
 from mooring.transports.http_reply import HIGH, Reply
+from mooring.transports.outlet import Outlet
 
 _ENDS_OF_BODY: Final = (b"content-length", b"transfer-encoding")
 
@@ -93,6 +94,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_home",
         "_lasting",
         "_loop",
+        "_outlet",
         "_parser",
         "_poll",
         "_reading",
@@ -113,6 +115,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()  # to ask for it each time is a system call
         self._parser = httptools.HttpResponseParser(self)
         self._transport = cast(asyncio.Transport, None)  # until connection_made
+        self._outlet = cast(Outlet, None)
         self._poll = select.poll()
         self._headers: list[tuple[bytes, bytes]] = []
         self._reply: Reply | None = None
@@ -161,7 +164,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._size = 0
         self._reply = Reply(self)
         self._hearer = hearer
-        self._transport.write(request)
+        self._outlet.write(request)
 
     @property
     def quiet(self) -> bool:
@@ -190,6 +193,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._outlet = Outlet(self._transport)
         sock = transport.get_extra_info("socket")
         self._poll.register(sock.fileno(), select.POLLIN | select.POLLRDHUP)
         self._home.made(self)

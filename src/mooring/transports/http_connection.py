@@ -26,6 +26,7 @@ from mooring.transports.http_head import (
     RequestReader,
 )
 from mooring.transports.http_recall import Recall
+from mooring.transports.outlet import Outlet
 
 _SLICE: Final = 16 * 1024
 """Bytes parsed at once while more requests than one may be in them."""
@@ -84,6 +85,7 @@ class ServerConnection(asyncio.Protocol):
     __slots__ = (
         "_backlog",
         "_exchange",
+        "_outlet",
         "_owner",
         "_peer",
         "_reader",
@@ -103,6 +105,7 @@ class ServerConnection(asyncio.Protocol):
         self._owner = owner
         self._reader = RequestReader(owner.limits, owner.known)
         self._transport = cast(asyncio.Transport, None)  # until connection_made
+        self._outlet = cast(Outlet, None)
         self._exchange: Exchange | None = None
         self._refused: Refused | None = None
         """To be answered after the requests before it."""
@@ -123,6 +126,7 @@ class ServerConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._outlet = Outlet(self._transport)
         self._transport.set_write_buffer_limits(self._owner.limits.write_buffer)
         peer = transport.get_extra_info("peername")
         self._peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else self._user()
@@ -174,7 +178,7 @@ class ServerConnection(asyncio.Protocol):
 
     def send(self, piece: bytes) -> None:
         if self._state is _OPEN:
-            self._transport.write(piece)
+            self._outlet.write(piece)
 
     async def drained(self) -> None:
         if self._writable:
