@@ -215,6 +215,22 @@ def test_a_restart_makes_a_waiting_instance_due(run: Run) -> None:
     run(story())
 
 
+def test_a_restart_ends_a_crash_loop(run: Run) -> None:
+    async def story() -> None:
+        stage = Stage()
+        async with stage.at_work():
+            await stage.apply("time")
+            for pause in (2, 2, 0):
+                stage.runtime.exit(ref("time"), "time-0")
+                await stage.wait(pause)
+            assert await stage.states("time") == {"time-0": "CrashLoopBackOff"}
+            await stage.annotate("time", **{RESTARTED: "now"})
+            (row,) = (await stage.rows("time")).values()
+            assert (row.state, row.crashes) == ("Ready", 0)
+
+    run(story())
+
+
 def test_a_failed_restart_leaves_what_served_and_it_comes_back_too(run: Run) -> None:
     async def story() -> None:
         stage = Stage()
