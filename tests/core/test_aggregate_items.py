@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mooring.core.aggregate_items import Catalog, Item, Kind, Lists, catalog, described, splice
 
@@ -149,3 +151,28 @@ def test_every_kind_is_told_apart_by_its_own_member() -> None:
     kinds: list[Kind] = ["tool", "prompt", "resource", "template"]
     empty = catalog("x", Lists([b"{}"], [b"{}"], [b"{}"], [b"{}"]))
     assert sorted(drop.kind for drop in empty.dropped) == sorted(kinds)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=10,
+)
+TOOL = st.dictionaries(
+    st.sampled_from(
+        ["name", "inputSchema", "description", "annotations", "icons", "execution", "_meta", "x"]
+    ),
+    JSON,
+)
+
+
+@given(st.lists(st.binary(max_size=40) | TOOL.map(lambda tool: json.dumps(tool).encode())))
+def test_whatever_a_server_lists_is_shown_as_json_or_dropped_in_words(texts: list[bytes]) -> None:
+    found = catalog("time", Lists(texts, texts, texts, texts))
+    for item in (*found.tools, *found.prompts, *found.resources, *found.templates):
+        told = json.loads(item.raw)
+        assert item.name in (told.get("name"), told.get("uri"), told.get("uriTemplate"))
+        assert json.loads(item.raw[item.start : item.end]) == item.name
+    for drop in found.dropped:
+        assert drop.message
+        assert drop.message.isprintable()

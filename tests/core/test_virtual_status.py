@@ -122,17 +122,27 @@ def test_clashes_drops_and_names_that_mean_nothing_are_told() -> None:
     found = summarize(config, state, START)
     assert found.problems == (
         "b: its lists cannot be had: slow",
-        "priorityOrder: server other is not in the group",
+        "spec.aggregation.priorityOrder: server other is not in the group",
+        "spec.aggregation.tools.a.overrides: a has no tool nope.",
+        "spec.aggregation.tools.stranger: server stranger is not in the group",
         "tool a/x: several have it, and none comes first: a (x), b (x)",
         "tool b/m: it has no inputSchema",
         "tool b/x: several have it, and none comes first: a (x), b (x)",
-        "tools.a.overrides: a has no tool nope.",
-        "tools.stranger: server stranger is not in the group",
     )
     told = happenings(config, found, {})
     assert {each.message for each in told if each.reason == "ToolProblem"} == set(found.problems)
     again = config.model_copy(update={"status": found})
     assert happenings(again, summarize(again, state, START), {}) == ()
+
+
+def test_a_name_that_means_nothing_stays_told_while_backends_come_and_go() -> None:
+    config = virtual(priorityOrder=["other"])
+    told = ("spec.aggregation.priorityOrder: server other is not in the group",)
+    for word in ("ready", "unavailable", "unknown"):
+        words: dict[str, Word] = {"a": word}
+        assert summarize(config, known(words, offering("a", "x")), START).problems == told
+    missing = Known(Judgement("Failed", "GroupNotFound", "m"), BASE)
+    assert summarize(config, missing, START).problems == ()
 
 
 def test_problems_have_a_limit() -> None:

@@ -21,6 +21,7 @@ from mooring.kinds.virtual import (
     Aggregation,
     DiscoveredBackend,
     VirtualMCPServer,
+    VirtualSpec,
     VirtualStatus,
     Word,
 )
@@ -70,7 +71,7 @@ def summarize(virtual: VirtualMCPServer, known: Known, now: datetime) -> Virtual
     tokens = sum(each.estimated_tokens for each in counted)
     generation = virtual.metadata.generation
     said = (*claims(judgement), *_budget(tokens, aggregation.token_budget))
-    problems = before.problems if seen is None else _problems(seen, known, aggregation)
+    problems = before.problems if seen is None else _problems(seen, known, virtual.spec)
     return VirtualStatus(
         phase=judgement.phase,
         message=judgement.message,
@@ -160,12 +161,13 @@ def _counts(seen: View | None) -> dict[str, dict[str, int]]:
     return found
 
 
-def _problems(seen: View, known: Known, aggregation: Aggregation) -> tuple[str, ...]:
+def _problems(seen: View, known: Known, spec: VirtualSpec) -> tuple[str, ...]:
+    found = known.judgement.reason != "GroupNotFound"
     told = [
         *(f"{name}: its lists cannot be had: {why}" for name, why in known.failures.items()),
         *(_dropped(each) for each in seen.hidden if each.reason in DROPS),
-        *seen.unmatched,
-        *(_strangers(known.members, aggregation) if known.judgement.healthy else ()),
+        *(f"spec.aggregation.{text}" for text in seen.unmatched),
+        *(_strangers(known.members, spec) if found else ()),
     ]
     return tuple(sorted(set(told))[:PROBLEMS])
 
@@ -175,14 +177,16 @@ def _dropped(hidden: Hidden) -> str:
     return f"{what}: {hidden.message}"
 
 
-def _strangers(members: Collection[str], aggregation: Aggregation) -> Iterator[str]:
+def _strangers(members: Collection[str], spec: VirtualSpec) -> Iterator[str]:
     """Servers that the spec names, and that are not in the group."""
-    places = [("priorityOrder", name) for name in aggregation.priority_order]
-    places += [(f"tools.{name}", name) for name in aggregation.tools]
-    places += [(f"manual.{name}", meant.server) for name, meant in aggregation.manual.items()]
+    aggregation = spec.aggregation
+    places = [("aggregation.priorityOrder", name) for name in aggregation.priority_order]
+    places += [(f"aggregation.tools.{name}", name) for name in aggregation.tools]
+    places += [(f"aggregation.manual.{n}", meant.server) for n, meant in aggregation.manual.items()]
+    places += [(f"relay.{name}", name) for name in spec.relay]
     for place, name in places:
         if name not in members:
-            yield f"{place}: server {name} is not in the group"
+            yield f"spec.{place}: server {name} is not in the group"
 
 
 def _budget(tokens: int, budget: int | None) -> tuple[Claim, ...]:
