@@ -48,7 +48,9 @@ def budgets(
     ]  # fmt: skip
     for what, weights in memory.items():
         both = sum(weights.values()) / KIB
-        if what.startswith("idle session"):
+        if "virtual" in what:
+            told.append(Budget(f"memory of a {what}", 50, both, "KiB"))
+        elif what.startswith("idle session"):
             told.append(Budget(f"memory of an {what}", 10, both, "KiB"))
         elif what.startswith("open"):
             told.append(Budget(f"memory of an {what}", 40, both, "KiB"))

@@ -2,13 +2,13 @@
 
 import resource
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from urllib.parse import urlsplit
 
 from load import Client
 from processes import resident_bytes
-from systems import Mooring, mooring
+from systems import FIVE, Mooring, mooring
 
 SESSIONS = 10_000
 STREAMS = 1_000
@@ -26,15 +26,18 @@ def weigh(ours: Mooring) -> dict[str, Weights]:
     """
     told: dict[str, Weights] = {}
     after: list[Weights] = []
-    for what, server, count, hold in (
-        ("idle session, HTTP", "json", SESSIONS, None),
-        ("idle session, stdio", "stdio", SESSIONS, None),
-        ("open GET stream, stdio", "stdio", STREAMS, _streams),
+    tools = [f"{name}_echo0" for name in FIVE]
+    for what, url, count, hold in (
+        ("idle session, HTTP", ours.url("json"), SESSIONS, None),
+        ("idle session, stdio", ours.url("stdio"), SESSIONS, None),
+        ("open GET stream, stdio", ours.url("stdio"), STREAMS, _streams),
+        ("session of a virtual server with 5 backends", ours.virtual("five"), SESSIONS, None),
     ):
         with mooring(ours) as endpoints:
             pids = {name: min(group) for name, group in endpoints[-1].processes().items()}
             told.setdefault("idle", _resident(pids))
-            added, left = _added(pids, ours.url(server), count, hold)
+            calls = tools if url == ours.virtual("five") else []
+            added, left = _added(pids, url, count, hold, calls)
             told[f"{what} ({count:,} of them)"] = {n: size / count for n, size in added.items()}
             after.append(left)
     told["after all are gone"] = {name: max(left[name] for left in after) for name in after[0]}
@@ -50,11 +53,12 @@ def _added(
     url: str,
     count: int,
     hold: Callable[[str, list[str]], AbstractContextManager[object]] | None,
+    tools: Sequence[str] = (),
 ) -> tuple[Weights, Weights]:
     """What so many sessions add, or what is held open on each; and what stays afterwards."""
     with closing(Client(url)) as client:
         before = _resident(pids)
-        sessions = _many(client, count)
+        sessions = _many(client, count, tools)
         if hold is None:
             there = _resident(pids)
         else:
@@ -67,12 +71,14 @@ def _added(
     return added, _resident(pids)
 
 
-def _many(client: Client, count: int) -> list[str]:
-    """Opens sessions over one connection."""
+def _many(client: Client, count: int, tools: Sequence[str]) -> list[str]:
+    """Opens sessions over one connection, and calls each of these tools in each."""
     sessions = []
     for _ in range(count):
         client.session = ""
         sessions.append(client.open())
+        for tool in tools:
+            client.post({"id": 1, "method": "tools/call", "params": {"name": tool}})
     return sessions
 
 

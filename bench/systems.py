@@ -85,6 +85,23 @@ spec:
   aggregation:
     strategy: none
     tools: {{backend: {{filter: [echo0], overrides: {{echo0: {{name: echo}}}}}}}}
+---
+apiVersion: mooring.dev/v1alpha1
+kind: MCPGroup
+metadata: {{name: five}}
+spec: {{}}
+---
+apiVersion: mooring.dev/v1alpha1
+kind: VirtualMCPServer
+metadata: {{name: five}}
+spec: {{group: five}}
+"""
+FIVE = tuple(f"b{number}" for number in range(5))
+MEMBER = """---
+apiVersion: mooring.dev/v1alpha1
+kind: MCPServer
+metadata: {{name: {name}}}
+spec: {{source: {{url: "http://127.0.0.1:{upstream}/mcp"}}, group: five}}
 """
 
 
@@ -137,10 +154,9 @@ class Mooring:
     def url(self, server: str) -> str:
         return f"http://127.0.0.1:{self.port}/servers/{server}/mcp"
 
-    @property
-    def virtual(self) -> str:
-        """The virtual server, whose one tool has another name at its backend."""
-        return f"http://127.0.0.1:{self.port}/virtual/all/mcp"
+    def virtual(self, name: str) -> str:
+        """`all` has one tool, which its one backend calls otherwise; `five` has five backends."""
+        return f"http://127.0.0.1:{self.port}/virtual/{name}/mcp"
 
     @contextlib.contextmanager
     def up(self, *arguments: str, cores: set[int] = MEASURED) -> Iterator[int]:
@@ -180,7 +196,9 @@ class Mooring:
 def installation(home: Path, behind: int) -> Mooring:
     """A fresh Mooring, not started, with a manifest of its servers in `fleet.yaml`."""
     (home / "run").mkdir(mode=0o700)
-    (home / "fleet.yaml").write_text(FLEET.format(upstream=behind, child=json.dumps(CHILD)))
+    fleet = FLEET.format(upstream=behind, child=json.dumps(CHILD))
+    fleet += "".join(MEMBER.format(name=name, upstream=behind) for name in FIVE)
+    (home / "fleet.yaml").write_text(fleet)
     return Mooring(home, free_port())
 
 
@@ -190,7 +208,7 @@ def mooring(ours: Mooring) -> Iterator[list[Endpoint]]:
     with ours.up("up", str(ours.home / "fleet.yaml")) as daemon:
         for server in ("json", "sse", "stdio"):
             wait_until(f"server {server}", lambda s=server: answers(ours.url(s)), 60)
-        wait_until("the virtual server", lambda: answers(ours.virtual), 60)
+        wait_until("the virtual server", lambda: answers(ours.virtual("all")), 60)
         keeper = ours.keeper()
         place({keeper, *descendants(keeper)}, MEASURED)
         place(ours.children(), AROUND)
@@ -199,8 +217,8 @@ def mooring(ours: Mooring) -> Iterator[list[Endpoint]]:
         yield [
             Endpoint("Mooring", "JSON", ours.url("json"), lambda: over_http),
             Endpoint("Mooring", "SSE", ours.url("sse"), lambda: over_http),
+            Endpoint("Mooring", "virtual", ours.virtual("all"), lambda: over_http),
             Endpoint("Mooring", "stdio", ours.url("stdio"), lambda: both),
-            Endpoint("Mooring", "virtual", ours.virtual, lambda: over_http),
         ]
 
 
