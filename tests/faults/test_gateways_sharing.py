@@ -42,10 +42,10 @@ class Site:
         """Ends the instance that holds a session, as far as the ledger knows."""
         lines = [x for x in self.ledger.lines if x["session"] == session]
         last = next(x for x in reversed(lines) if x["what"] == "initialize")
-        pid = process_of(last["space"], last["pid"])
+        pid = process_of(last["space"], last["pid"], self.path)
         assert pid, "it is gone"
         os.kill(pid, signal.SIGKILL)
-        wait_until("its end", lambda: not process_of(last["space"], last["pid"]), 10)
+        wait_until("its end", lambda: not process_of(last["space"], last["pid"], self.path), 10)
 
 
 @pytest.fixture(scope="module")

@@ -37,16 +37,18 @@ class Process(NamedTuple):
     space: str
     pid: int
     life: str
+    file: str
+    """Its ledger."""
 
     def signal(self, number: int) -> None:
         """Sends it a signal; nobody else, should it be gone."""
-        pid = process_of(self.space, self.pid)
+        pid = process_of(self.space, self.pid, self.file)
         assert pid, "it is gone"
         os.kill(pid, number)
 
     def end(self) -> None:
         """Kills it, and returns when it is gone."""
-        pid = process_of(self.space, self.pid)
+        pid = process_of(self.space, self.pid, self.file)
         self.signal(signal.SIGKILL)
         wait_until("its end", lambda: not alive(pid), 10)
 
@@ -87,7 +89,7 @@ spec:
         """The process that initialized a session last."""
         lines = self.ledger.lines
         return next(
-            Process(line["space"], line["pid"], line["life"])
+            Process(line["space"], line["pid"], line["life"], str(self.path))
             for line in reversed(lines)
             if line["session"] == session and line["what"] == "initialize"
         )
@@ -95,7 +97,7 @@ spec:
     def told(self, what: str, session: str) -> list[Any]:
         """What was set in a session, with who was told."""
         return [
-            (Process(line["space"], line["pid"], line["life"]), line.get("value"))
+            (Process(line["space"], line["pid"], line["life"], str(self.path)), line.get("value"))
             for line in self.ledger.lines
             if (line["what"], line["session"]) == (what, session)
         ]
@@ -185,7 +187,7 @@ def test_sessions_that_share_a_child_which_is_killed_go_on_with_another(mooring:
     with Crowd([server.url], 20) as crowd:
         crowd.answered(100)
         (one, *_) = [line for line in server.ledger.lines if line["what"] == "call"]
-        Process(one["space"], one["pid"], one["life"]).signal(signal.SIGKILL)
+        Process(one["space"], one["pid"], one["life"], str(server.path)).signal(signal.SIGKILL)
         crowd.answered(300)
     server.delete()
     assert set(crowd.failures) <= {"ChildExited", "OutcomeUnknown"}

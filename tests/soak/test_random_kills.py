@@ -74,7 +74,9 @@ class Chaos:
     def _an_instance(self) -> int:
         """Of those that have started and not ended, the pid of one; 0 without any."""
         starts = [line for line in Ledger(self._ledger).lines if line["what"] == "start"]
-        living = [pid for line in starts if (pid := process_of(line["space"], line["pid"]))]
+        living = [
+            pid for line in starts if (pid := process_of(line["space"], line["pid"], self._ledger))
+        ]
         return self._chance.choice(living) if living else 0
 
 

@@ -50,8 +50,11 @@ def descendants(pid: int) -> set[int]:
     return found - {pid}
 
 
-def process_of(space: str, pid: int) -> int:
-    """Our own name of a process that calls itself so in its PID namespace; 0 if it is gone."""
+def process_of(space: str, pid: int, file: Path | str) -> int:
+    """Our own name of a process that calls itself so in its PID namespace; 0 if it is gone.
+
+    `file` is an argument of it: the kernel gives names of namespaces that are gone to others.
+    """
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
@@ -59,7 +62,10 @@ def process_of(space: str, pid: int) -> int:
             if os.readlink(entry / "ns/pid") != space:
                 continue
             status = (entry / "status").read_text()
+            words = (entry / "cmdline").read_bytes().split(b"\0")
         except OSError:
+            continue
+        if os.fsencode(file) not in words:
             continue
         names = next(line for line in status.splitlines() if line.startswith("NSpid:"))
         if int(names.split()[-1]) == pid and alive(int(entry.name)):
