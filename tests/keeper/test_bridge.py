@@ -285,6 +285,8 @@ def test_a_child_that_closes_its_input_is_ended(run: Any) -> None:
             async with asyncio.timeout(5):
                 while (answered := await client.call("echo", text="x")).status == 200:
                     assert answered.last["error"]["data"] == {"reason": "ChildExited"}
+            assert answered.status == 404
+            assert (await client.notify("notifications/else")).status == 404
             assert "closed its input" in (await stage.bridge.exited).reason
 
     run(story())

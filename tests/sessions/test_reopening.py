@@ -151,7 +151,7 @@ def test_at_most_three_instances_are_asked(run: Any) -> None:
     with_standins(run, 4, story)
 
 
-@pytest.mark.parametrize(("status", "patient"), [(404, True), (500, False)])
+@pytest.mark.parametrize(("status", "patient"), [(404, True), (503, True), (500, False)])
 def test_what_knows_no_initialize_may_be_about_to_be_replaced(
     run: Any, monkeypatch: Any, status: int, patient: bool
 ) -> None:

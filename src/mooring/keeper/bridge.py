@@ -130,6 +130,8 @@ class Bridge:
             status = error.status
             if id is not None and envelope.method != "initialize":
                 status = 200 if envelope.type == "request" else 202  # a 5xx would end the client
+                if error.reason == "ChildExited":
+                    status = 404  # nothing was sent, and nobody knows the session any more
             code = TIMED_OUT if error.reason == "ChildSilent" else UNAVAILABLE
             _refuse(exchange, status, envelope.id, error.message, code, error.reason)
 

@@ -99,7 +99,7 @@ class Reopener:
         """
         tried: list[str] = []
         why = ""
-        deadline = self._clock.monotonic() + WAIT
+        limit = soon = self._clock.monotonic() + WAIT
         while len(tried) < INSTANCES:
             entry = self._entries(record.server)
             if entry is None:
@@ -107,7 +107,8 @@ class Reopener:
             way = self._courier.choose(entry, Opening(), tried)
             if isinstance(way, Reject):
                 why = why or way.message
-                if self._clock.monotonic() >= deadline:
+                there = any(uid in entry.upstreams for uid in tried)
+                if self._clock.monotonic() >= (soon if there else limit):
                     break
                 await self._clock.sleep(_LOOK)
                 continue
@@ -117,8 +118,7 @@ class Reopener:
             if isinstance(found, Taken | Passed) or found.over:
                 return found
             why = f"{way.to.name}: {found.message}"
-            patience = 0.0 if found.final else PATIENCE
-            deadline = min(deadline, self._clock.monotonic() + patience)
+            soon = self._clock.monotonic() + (0.0 if found.final else PATIENCE)
         return Untaken(why)
 
     async def renew(self, record: SessionRecord, taken: Taken, headers: Headers) -> None:
@@ -162,7 +162,7 @@ class Reopener:
                 return Passed(heard)
             case "next":
                 words = f"it answered initialize with HTTP {heard.status}"
-                return Untaken(words, final=heard.status != 404)
+                return Untaken(words, final=heard.status not in (404, 503))
         taken = Taken(upstream, upstream_id or b"")
         if kept:
             await self.dismiss(upstream, taken.upstream_id, record.version)
