@@ -66,12 +66,17 @@ def started(mooring: Mooring, replicas: int = 1, *names: str) -> None:
 
 def instances(mooring: Mooring) -> list[int]:
     """Pids of the servers' processes."""
-    found = []
-    for pid in mooring.processes():
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        if words[:2] == [sys.executable.encode(), str(PROGRAM).encode()]:
-            found.append(pid)
-    return sorted(found)
+    return sorted(
+        p for p in mooring.processes() if command(p)[:2] == [sys.executable, str(PROGRAM)]
+    )
+
+
+def command(pid: int) -> list[str]:
+    """What a process was started with; nothing where it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    except OSError:
+        return []
 
 
 def kill_one(mooring: Mooring) -> None:
@@ -159,7 +164,7 @@ def test_sessions_go_on_without_redis_and_are_safe_with_it_again(
     once = {f"m{number}" for number in range(SESSIONS)} | {member.name for member in guests}
     assert {ledger.count("initialize")[name] for name in once} == {1, 2}
     assert SECRET not in mooring.output
-    assert not any(SECRET in Path(f"/proc/{p}/cmdline").read_text() for p in mooring.processes())
+    assert not any(SECRET in word for pid in mooring.processes() for word in command(pid))
 
 
 def test_an_id_that_is_not_yours_here_and_now_is_404(mooring: Mooring) -> None:
@@ -193,11 +198,13 @@ def test_an_id_that_is_not_yours_here_and_now_is_404(mooring: Mooring) -> None:
     member.urls = [mooring.url("ledger")]
     assert visit(member) == 200
     wait_until("its expiry", lambda: visit(member) == 404, 10)
-    wait_until("its end", lambda: ended(mooring)["m"] == 1, 10)
+    wait_until("its end", lambda: ended(mooring) == {"m": 1}, 10)
 
 
 def ended(mooring: Mooring) -> dict[str, int]:
-    return Ledger(mooring.home / "ledger").count("delete")
+    """How often each session was ended at its owner; those of probes are left out."""
+    found = Ledger(mooring.home / "ledger").count("delete")
+    return {name: times for name, times in found.items() if name != "mooring"}
 
 
 @pytest.mark.parametrize("count", [150, pytest.param(10_000, marks=pytest.mark.soak)])
@@ -249,14 +256,17 @@ def test_keys_are_rotated_under_load(mooring: Mooring) -> None:
     file = KeyFile(places.of(str(mooring.home / "data")).keys / "sessions.key")
 
     def sealed_with_the_first_key() -> bool:
-        session = guest(mooring, "probe").session
+        try:
+            session = guest(mooring, "probe").session
+        except AssertionError:
+            return False  # the other worker does not know the new key yet
         return Sealer(file.keys()[0]).open(session) is not None
 
     with Crowd([mooring.url("ledger")], 5, pause=0.01) as crowd:
         mooring.moor("session-key", "rotate")
         wait_until("the new key in use", sealed_with_the_first_key, 20)
         crowd.answered(50)
-        assert crowd.failures == {}
+        assert crowd.failures == {}, crowd.failures
         early = guest(mooring, "early")
         mooring.moor("session-key", "rotate", "--forget")
         wait_until("the end of all sessions", lambda: visit(early) == 404, 20)
