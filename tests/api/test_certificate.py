@@ -60,12 +60,12 @@ def test_with_further_names_they_believe_it_under_those_too(tmp_path: Path, name
 
 def test_a_further_name_makes_another_authority_once(tmp_path: Path) -> None:
     loopback = Certificates(tmp_path, SystemClock()).authority()
-    named = Certificates(tmp_path, SystemClock(), ["mooring.internal"])
+    named = Certificates(tmp_path, SystemClock(), ["Mooring.Internal", "[FD00:0::7]"])
     server = named.context()
     authority = named.authority()
     assert authority != loopback
     shaken_hands(server, authority, "mooring.internal")
-    for names in ((), ("mooring.internal",)):
+    for names in ((), ("mooring.internal",), ("fd00::0007",)):
         again = Certificates(tmp_path, SystemClock(), names)
         again.context()
         assert again.authority() == authority

@@ -51,7 +51,7 @@ class Certificates:
         self.authority_file = directory / "api-authority.pem"
         self.file = directory / "api.pem"
         self._clock = clock
-        self._names = tuple(names)
+        self._names = tuple(_spelled(name) for name in names)
 
     def authority(self) -> bytes:
         """The authority's certificate, PEM, without its key."""
@@ -149,6 +149,14 @@ def _signed(signed_by: Pair, names: Sequence[str], now: datetime) -> bytes:
 
 def _all(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*NAMES, *ADDRESSES, *names)))
+
+
+def _spelled(name: str) -> str:
+    """A name as certificates spell it."""
+    try:
+        return str(ip_address(name.strip("[]")))
+    except ValueError:
+        return name.lower()
 
 
 def _general(name: str) -> x509.GeneralName:
