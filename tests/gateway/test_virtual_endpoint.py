@@ -534,6 +534,58 @@ def test_credentials_go_to_whom_they_are_for_and_the_list_is_the_callers_own(run
     run(story())
 
 
+def wanting(backend: Backend, *methods: str) -> None:
+    """Has a backend answer 401 to these."""
+
+    async def behave(exchange: Exchange) -> None:
+        told = json.loads(exchange.request.body or b"{}")
+        method = told.get("method", exchange.request.method)
+        who = told.get("params", {}).get("clientInfo", {}).get("name")
+        if method in methods and who != "mooring":
+            exchange.respond(401, ((b"www-authenticate", b"Bearer x"),))
+        else:
+            await backend.serve(exchange)
+
+    backend.behaviour = behave
+
+
+@pytest.mark.parametrize("method", ["initialize", "notifications/initialized", "tools/call"])
+def test_a_client_is_not_asked_for_a_login_because_a_backend_wants_one(
+    run: Run, method: str
+) -> None:
+    async def story() -> None:
+        notes = Backend("notes")
+        wanting(notes, method)
+        async with joined(notes, "mail") as joint:
+            session = await joint.open()
+            await joint.listed(session)
+            said = await joint.ask(session, "tools/call", name="notes_add", arguments={})
+            if method != "notifications/initialized":
+                assert said.json["error"]["data"]["reason"] in ("LoginNeeded", "UpstreamUnreadable")
+            assert said.status == 200
+            assert b"www-authenticate" not in said.headers
+            assert (await joint.ask(session, "tools/call", name="mail_add")).json["result"]
+
+    run(story())
+
+
+@pytest.mark.parametrize("method", ["initialize", "tools/call"])
+def test_a_caller_whose_login_a_backend_refuses_hears_so(run: Run, method: str) -> None:
+    async def story() -> None:
+        mine = Backend("mine")
+        wanting(mine, method)
+        async with joined("notes", mine) as joint:
+            joint.specs["mine"] = {"auth": {"forward": ["Authorization"]}}
+            joint.table()
+            session = await joint.open()
+            given = {"mcp_session_id": session, "authorization": "Bearer old"}
+            await joint.world.ask(message("tools/list", 2), **given)
+            call = message("tools/call", 3, name="mine_add", arguments={})
+            assert (await joint.world.ask(call, **given)).status == 401
+
+    run(story())
+
+
 def test_a_backend_that_wants_a_login_is_not_listed(run: Run) -> None:
     async def story() -> None:
         async with joined("notes", "mine") as joint:

@@ -30,6 +30,7 @@ from mooring.virtual.stateless import Stateless
 from mooring.virtual.virtuals import Virtuals
 
 VERSION = b"mcp-protocol-version"
+LOGIN = (401, 403)
 LONGEST = 1024 * 1024
 """Bytes of an event that is looked at."""
 
@@ -50,10 +51,11 @@ def _message(told: Envelope | None, errand: room.Errand) -> Envelope | None:
 class BackendCall(Call):
     """A client's request, as one backend gets it."""
 
-    __slots__ = ("_client",)
+    __slots__ = ("_client", "_knows_caller")
 
     def __init__(self, call: Call, errand: room.Errand) -> None:
         self._client = call
+        self._knows_caller = bool(errand.headers)
         self.exchange = call.exchange
         self.began = call.began
         self.headers = call.headers
@@ -88,27 +90,37 @@ class BackendCall(Call):
         client.outcome, client.reason, client.delivered = self.outcome, self.reason, self.delivered
 
     def respond(self, status: int, headers: Headers, body: bytes = b"") -> None:
-        if status < 400 or not self.sheltered:
+        if status < 400 or self._is_of_caller(status):
             super().respond(status, headers, body)
-            return
-        message = peek(body) if body else None
-        said = type(message) is Envelope and message.is_error and same(message.id, self.id)
-        if self.id is None:
+        elif status in LOGIN:
+            self.refuse(status, "LoginNeeded", "the backend answers only callers that it knows")
+        elif not self.sheltered:
+            super().respond(status, headers, body)
+        elif self.id is None:
             super().respond(202, ())
-        elif said:
-            super().respond(200, headers, body)
         else:
-            words = f"the backend answered with HTTP {status}"
-            super().refuse(502, "UpstreamError", words, upstreamStatus=status)
+            self._shelter(status, headers, body)
+
+    def _shelter(self, status: int, headers: Headers, body: bytes) -> None:
+        message = peek(body) if body else None
+        if type(message) is Envelope and message.is_error and same(message.id, self.id):
+            super().respond(200, headers, body)
+            return
+        words = f"the backend answered with HTTP {status}"
+        super().refuse(502, "UpstreamError", words, upstreamStatus=status)
 
     def refuse(
         self, status: int, reason: str, message: str, *, headers: Headers = (), **more: Any
     ) -> None:
-        if self.sheltered:
-            status, headers = (503 if status in (401, 403, 404) else status), ()
-        elif reason == "SessionLost":
-            status = 503  # it was ours, and the next request gets another one
+        if status in LOGIN and not self._is_of_caller(status):
+            status, headers = 502, ()
+        elif (self.sheltered and not self._is_of_caller(status)) or reason == "SessionLost":
+            status, headers = (503 if status == 404 else status), ()
         super().refuse(status, reason, message, headers=headers, **more)
+
+    def _is_of_caller(self, status: int) -> bool:
+        """Whether a backend says to a caller, whom it was told of, that it wants another login."""
+        return status in LOGIN and self._knows_caller
 
 
 LOGGED = b'"notifications/message"'

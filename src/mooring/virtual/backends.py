@@ -14,7 +14,7 @@ from mooring.core.headers import LAST_EVENT_ID, Headers
 from mooring.core.questions import shown
 from mooring.core.routing import Reject
 from mooring.core.table import Entry
-from mooring.errors import MooringError, Unavailable
+from mooring.errors import Denied, MooringError, NotFound, Unavailable
 from mooring.sessions.courier import Parcel, Sent
 from mooring.sessions.open_sessions import Session
 from mooring.sessions.recovery import Moved
@@ -63,8 +63,16 @@ class Backends:
             call.refuse(503, "NoReadyInstance", f"backend {backend} cannot be asked now")
             return
         with self._server.shields.around(call, entry) as admitted:
-            if admitted:
+            if not admitted:
+                return
+            try:
                 await self._forward(call, state, entry, body, name)
+            except (Denied, NotFound) as error:
+                if call.exchange.started:
+                    raise
+                told = state.caller.told(backend)  # else it is not the client who is at fault
+                status = error.status if told and isinstance(error, Denied) else 503
+                call.refuse(status, error.reason, error.message)
 
     async def _forward(
         self, call: Call, state: ClientState, entry: Entry, body: bytes, name: str | None

@@ -119,14 +119,20 @@ class Catalogs:
 
     def swap(self, entries: Mapping[Ref, Entry]) -> None:
         """From now on backends are these; watches of others end."""
-        now = self._clock.monotonic()
         for key, watch in list(self._watches.items()):
             entry = entries.get(key.server)
-            if entry is None or (key.more and now - watch.used_at > UNUSED):
+            if entry is None:
                 self._forget(watch)
             elif entry is not watch.entry:
                 watch.entry = entry
                 watch.note()
+
+    def sweep(self) -> None:
+        """Forgets what callers' credentials showed who are not heard of any more."""
+        since = self._clock.monotonic() - UNUSED
+        for key, watch in list(self._watches.items()):
+            if key.more and watch.used_at < since:
+                self._forget(watch)
 
     def again(self, server: Ref) -> None:
         """Asks a backend again: a client has heard that it has changed."""

@@ -94,6 +94,7 @@ class Virtuals:
                     await self.room.clock.sleep(TICK)
                     self._remind()
                     self._keep()
+                    self.room.catalogs.sweep()
         finally:
             self.room.errands.begin(None)
             await self.room.catalogs.farewell()
