@@ -18,21 +18,22 @@ class RemoteRuntime:
     """Knows the servers with a `url`."""
 
     def __init__(self, feed: Feed) -> None:
-        self._known: dict[tuple[Ref, str], Observed] = {}
+        self._known: dict[Ref, dict[str, Observed]] = {}
         self._feed = feed
 
     async def observe(self, ref: Ref) -> tuple[Observed, ...]:
         """The addresses of a server, as instances that always run."""
-        return tuple(self._known[key] for key in sorted(self._known) if key[0] == ref)
+        found = self._known.get(ref, {})
+        return tuple(found[name] for name in sorted(found))
 
     async def owners(self) -> tuple[Ref, ...]:
         """Every server known."""
-        return tuple(sorted({ref for ref, _ in self._known}))
+        return tuple(sorted(self._known))
 
     async def perform(self, action: Action) -> None:
         """Remembers an address, or forgets it."""
-        key = (action.ref, action.name)
-        known = self._known.get(key)
+        instances = self._known.get(action.ref, {})
+        known = instances.get(action.name)
         match action:
             case Start(workload=workload):
                 if known is not None:
@@ -42,11 +43,14 @@ class RemoteRuntime:
                     raise Invalid("Invalid", f"{action.ref} has no url")
                 uid = hashlib.sha256(f"{action.ref}\n{action.name}\n{url}".encode()).hexdigest()
                 checksum = workload.checksum
-                self._known[key] = Observed(action.name, uid[:32], checksum, "running", url)
+                seen = Observed(action.name, uid[:32], checksum, "running", url)
+                self._known.setdefault(action.ref, {})[action.name] = seen
             case Stop(uid=uid):
                 if known is None or known.uid != uid:
                     return
-                del self._known[key]
+                del instances[action.name]
+                if not instances:
+                    del self._known[action.ref]
         self._feed.tell(action.ref)
 
     def changes(self) -> AsyncIterator[Ref]:
