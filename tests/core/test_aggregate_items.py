@@ -131,6 +131,11 @@ def test_other_lists_are_read_alike(kind: str, good: bytes, bad: bytes) -> None:
     assert len(found.dropped) == 1
 
 
+def test_what_only_tools_have_is_nothing_in_a_prompt() -> None:
+    (item,) = catalog("time", Lists(prompts=[text(name="p", execution=5)])).prompts
+    assert json.loads(item.raw)["execution"] == 5
+
+
 def test_another_description_is_put_in_the_place_of_the_old_one() -> None:
     item = only(tools(text(name="a", description="old", inputSchema=SCHEMA, title="T")))
     made = described(item, 'new "one"')

@@ -221,7 +221,7 @@ def _read(kind: Kind, text: bytes) -> Item:
     for key in _REQUIRED[kind]:
         if key not in members:
             raise _Unfit("Malformed", f"it has no {key}", name)
-    if "execution" in members:
+    if kind == "tool" and "execution" in members:
         _without_tasks(members, name)
     weight = sum(len(members[key]) for key in _READ_BY_MODELS if key in members)
     raw, start, end = _joined(members, _REQUIRED[kind][0])
