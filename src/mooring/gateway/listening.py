@@ -69,7 +69,11 @@ async def _opened(trip: Trip) -> Sent | None:
 
 async def _asked(trip: Trip, session: Session | None) -> Sent | None:
     if session is not None:
-        return await carry(trip, session, parcel(trip), parcel)
+        session.calls += 1  # it is in use while it waits for its stream
+        try:
+            return await carry(trip, session, parcel(trip), parcel)
+        finally:
+            session.calls -= 1
     sent = await trip.plant.courier.deliver(trip.entry, trip.ask, parcel(trip))
     if isinstance(sent, Reject):
         trip.reject(sent)
