@@ -36,6 +36,9 @@ class App:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
+NAMES = ("mooring.internal", "[fd00::7]")
+
+
 class Visit:
     """One request to a guarded application, and what it was sent."""
 
@@ -43,7 +46,7 @@ class Visit:
         self.app = App()
         self.sent: list[Message] = []
         self._more = asyncio.Condition()
-        self._guard = Guard(self.app, token)
+        self._guard = Guard(self.app, token, NAMES)
         given = {"host": "127.0.0.1:8471", **headers}
         self._scope = {
             "type": "http",
@@ -114,6 +117,12 @@ def test_a_strange_host_is_refused_even_with_the_token(
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1", "[::1]:8471", "[::1]"])
 def test_every_loopback_name_is_ours(token: TokenFile, run: Run, host: str) -> None:
+    visit = Visit(token, host=host, authorization=f"bearer {token.text()}")
+    assert run(visit.answer())[0] == 200
+
+
+@pytest.mark.parametrize("host", ["mooring.internal:8471", "Mooring.Internal", "[fd00::7]:8471"])
+def test_names_that_were_set_are_ours_too(token: TokenFile, run: Run, host: str) -> None:
     visit = Visit(token, host=host, authorization=f"bearer {token.text()}")
     assert run(visit.answer())[0] == 200
 

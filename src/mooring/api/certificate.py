@@ -51,7 +51,7 @@ class Certificates:
         self.authority_file = directory / "api-authority.pem"
         self.file = directory / "api.pem"
         self._clock = clock
-        self._names = tuple(_spelled(name) for name in names)
+        self.names = tuple(_spelled(name) for name in names)
 
     def authority(self) -> bytes:
         """The authority's certificate, PEM, without its key."""
@@ -71,12 +71,12 @@ class Certificates:
         authority, key = self._authority()
 
         def signed() -> bytes:
-            return _signed((authority, key), self._names, self._clock.now())
+            return _signed((authority, key), self.names, self._clock.now())
 
         found, _ = self._kept(self.file, signed)
         try:
             found.verify_directly_issued_by(authority)
-            stale = not _named(found, x509.SubjectAlternativeName) >= set(self._names)
+            stale = not _named(found, x509.SubjectAlternativeName) >= set(self.names)
         except (ValueError, TypeError, InvalidSignature):
             stale = True
         if stale:
@@ -85,10 +85,10 @@ class Certificates:
 
     def _authority(self) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
         def make() -> bytes:
-            return _authority(self._names, self._clock.now())
+            return _authority(self.names, self._clock.now())
 
         found = self._kept(self.authority_file, make)
-        if _named(found[0], x509.NameConstraints) >= set(self._names):
+        if _named(found[0], x509.NameConstraints) >= set(self.names):
             return found
         replace(self.authority_file, make())
         return self._kept(self.authority_file, make)

@@ -1,11 +1,11 @@
-"""Who may come in by the TLS door: whoever has the token, under a loopback name.
+"""Who may come in by the TLS door: whoever has the token, under loopback or a name that was set.
 
 A web page can make a browser call this port under a name of the page's choice; hence the check
 of Host before anything else. `/healthz` is open, as in Kubernetes. A watch that is open when
 the token is replaced ends before its next event.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -26,14 +26,16 @@ OPEN = frozenset({"/healthz"})
 class Guard:
     """An application that only those may use who have the token."""
 
-    def __init__(self, app: ASGIApp, token: TokenFile) -> None:
+    def __init__(self, app: ASGIApp, token: TokenFile, names: Collection[str] = ()) -> None:
+        """`names`: those that callers may use beside loopback, as a Host header has them."""
         self._app = app
         self._token = token
+        self._hosts = HOSTS | set(names)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if _name(host) not in HOSTS:
+        if _name(host) not in self._hosts:
             refused = Denied("Forbidden", f"Host {host[:200]!a} is not a name of this Mooring")
             await self._refuse(refused, scope, receive, send)
         elif scope["path"] in OPEN:

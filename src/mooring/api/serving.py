@@ -43,6 +43,8 @@ class Lock:
 
     tls: ssl.SSLContext
     token: TokenFile
+    names: tuple[str, ...] = ()
+    """Under which callers may come, beside loopback; as a Host header has them."""
 
 
 async def serve(
@@ -57,7 +59,7 @@ async def serve(
     Watches and followed logs are ended first, answers under way may finish, what is left is
     cut. The socket is closed; its path is not removed.
     """
-    entrance = app if lock is None else Guard(app, lock.token)
+    entrance = app if lock is None else Guard(app, lock.token, lock.names)
     config = Config(
         entrance,
         log_config=None,

@@ -75,7 +75,8 @@ class Door:
         self._clock = clock
         self._names = names
         self._certificates = Certificates(places.keys, clock, names)
-        self._lock = Lock(self._certificates.context(), token_of(places))
+        hosts = tuple(f"[{each}]" if ":" in each else each for each in self._certificates.names)
+        self._lock = Lock(self._certificates.context(), token_of(places), hosts)
         self._lock.token.text()  # made before anybody asks for it
 
     @property
