@@ -6,6 +6,7 @@ up, both programs have as many processes, descriptors and files as before, and h
 """
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -55,6 +56,7 @@ class Count:
     processes: int
     descriptors: int
     files: frozenset[str]
+    """One name for the logs of all instances of a server, of which there are few."""
     memory: int
 
     def beyond(self, warm: "Count") -> list[str]:
@@ -129,7 +131,7 @@ class Fleet:
         for directory in ("tmp", "run", "data"):
             for path in (home / directory).rglob("*"):
                 if path.suffix not in (".db-wal", ".db-shm"):
-                    yield str(path.relative_to(home))
+                    yield re.sub(r"-[0-3]\.log", "-N.log", str(path.relative_to(home)))
 
     def _keepers_pid(self) -> int:
         state = Api(str(next(self._mooring.home.glob("run/*/k.sock")))).get("/v1/keeper")
