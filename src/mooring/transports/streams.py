@@ -115,10 +115,11 @@ class Stream:
         """Waits until the client has read on, and cuts it off if that takes longer."""
         if not self.full or not self.open:
             return
-        self._room = asyncio.get_running_loop().create_future()
+        if self._room is None or self._room.done():
+            self._room = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(seconds):
-                await self._room
+                await asyncio.shield(self._room)  # several may wait
         except TimeoutError:
             self.cut()
 

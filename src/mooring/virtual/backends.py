@@ -257,8 +257,11 @@ class Backends:
         talk = Conversation(
             room.courier, room.via, entry, "session", state.caller.told(half.backend), joined
         )
-        async with asyncio.timeout(SECONDS):
-            found = catalog(half.backend, (await talk.offer()).lists)
+        try:
+            async with asyncio.timeout(SECONDS):
+                found = catalog(half.backend, (await talk.offer()).lists)
+        except TimeoutError:
+            return
         state.told = state.told or self._server.own(state)
         state.private = {**(state.private or {}), half.backend: found}
         state.own = None

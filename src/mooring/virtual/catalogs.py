@@ -218,11 +218,6 @@ class Catalogs:
                 offer = await talk.offer()
         except TimeoutError:
             raise Unavailable("UpstreamTimeout", f"timed out after {DEADLINE:g} s") from None
-        except ExceptionGroup as errors:
-            known, unknown = errors.split(MooringError)
-            if unknown is not None or known is None:
-                raise
-            raise _first(known) from None
         self._learned(watch, offer, said)
 
     def _learned(self, watch: Watch, offer: Offer, said: Iterable[str]) -> None:
@@ -276,14 +271,6 @@ async def settled(watches: Iterable[Watch], seconds: float) -> None:
                 await watch.settled.wait()
     except TimeoutError:
         return
-
-
-def _first(group: ExceptionGroup[MooringError]) -> MooringError:
-    for error in group.exceptions:
-        if isinstance(error, MooringError):
-            return error
-        return _first(error)
-    raise AssertionError("a group of no errors")
 
 
 async def _within(event: asyncio.Event, seconds: float) -> bool:

@@ -138,12 +138,15 @@ class Conversation:
             await self._send(b'{"jsonrpc":"2.0","method":"notifications/initialized"}')
 
     async def offer(self) -> Offer:
-        """Everything on its lists, now."""
+        """Everything on its lists, now. Raises what the first one to fail did."""
         self._ttls.clear()
         self._private = False
         wanted = [n for n in METHODS if ("resources" if n == "templates" else n) in self._able]
-        async with asyncio.TaskGroup() as tasks:
-            asked = {name: tasks.create_task(self._list(name)) for name in wanted}
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                asked = {name: tasks.create_task(self._list(name)) for name in wanted}
+        except ExceptionGroup as errors:
+            raise _first(errors) from None
         lists = Lists(**{name: tuple(task.result()) for name, task in asked.items()})
         ttl = int(min(self._ttls, default=0))
         return Offer(lists, self._capabilities, self._instructions, ttl, self._private)
@@ -268,6 +271,11 @@ class Conversation:
             more = standard(method, params)
         told = {"jsonrpc": "2.0", "id": f"mooring-{method}", "method": method, "params": params}
         return json.dumps(told, separators=(",", ":")).encode(), more
+
+
+def _first(group: ExceptionGroup[Exception]) -> Exception:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, ExceptionGroup) else error
 
 
 Converse = Callable[[Entry, Era, Headers], Conversation]

@@ -192,6 +192,9 @@ def tell_changes(state: ClientState, kinds: Iterable[str]) -> None:
     stream = state.stream
     if stream is None or not stream.open:
         return
+    if stream.full:
+        stream.cut()  # its client does not read; what changed is told on the next one
+        return
     for kind in sorted(state.changed):
         stream.put(NOTES[kind])
     state.changed.clear()

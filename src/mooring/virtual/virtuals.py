@@ -1,9 +1,11 @@
 """All virtual servers of a gateway, and what they share."""
 
 import asyncio
+import logging
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from mooring import telemetry
 from mooring.clock import Clock
 from mooring.core.era import Era
 from mooring.core.headers import Headers
@@ -92,9 +94,12 @@ class Virtuals:
                     served.server.changed()
                 while True:
                     await self.room.clock.sleep(TICK)
-                    self._remind()
-                    self._keep()
-                    self.room.catalogs.sweep()
+                    try:
+                        self._remind()
+                        self._keep()
+                        self.room.catalogs.sweep()
+                    except Exception as error:  # noqa: BLE001 - the top of a loop
+                        telemetry.event("virtual.tick_failed", logging.ERROR, error=repr(error))
         finally:
             self.room.errands.begin(None)
             await self.room.catalogs.farewell()
