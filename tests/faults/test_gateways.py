@@ -1,9 +1,12 @@
 """Gateways of their own: what is lost with one, and what they know of each other."""
 
 import asyncio
+import os
 import re
 import signal
+import socket
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -13,7 +16,7 @@ from typing import Any
 import pytest
 from support.crowd import Crowd, Ledger, Member
 from support.gateway_here import Gateway
-from support.installation import Mooring, wait_until
+from support.installation import Mooring, free_port, wait_until
 from support.talking import Client
 
 from mooring.programs import places
@@ -139,10 +142,48 @@ def test_a_leaving_instance_waits_for_the_sessions_of_all_gateways(
     assert len(kept) >= 2
 
 
-def test_from_elsewhere_by_tls_and_token_what_cannot_be_reached_is_explained(
-    mooring: Mooring, path: Path, opened: Opened, tmp_path: Path
+def own_address() -> str:
+    """One of this machine that is not loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing
+            found = str(probe.getsockname()[0])
+        except OSError:
+            found = "127.0.0.1"
+    if found.startswith("127."):
+        pytest.skip("this machine has loopback addresses only")
+    return found
+
+
+@pytest.fixture
+def remote(tmp_path: Path) -> Iterator[str]:
+    """The URL of a server that nobody runs for us."""
+    address, port = own_address(), free_port()
+    environ = {**os.environ, "HOST": address, "PORT": str(port)}
+    program = [sys.executable, str(SERVERS / "ledger_http.py"), str(tmp_path / "far")]
+    with subprocess.Popen(program, env=environ) as process:
+        yield f"http://{address}:{port}/mcp"
+        process.kill()
+
+
+def test_from_elsewhere_by_tls_and_token_remote_servers_are_served_and_others_explained(
+    mooring: Mooring, path: Path, opened: Opened, remote: str, tmp_path: Path
 ) -> None:
+    address = own_address()
+    mooring.more["MOORING_API_NAMES"] = address
+    mooring.more["MOORING_API_LISTEN"] = f"{address}:0"
     started(mooring, path)
+    mooring.apply(
+        f"""
+apiVersion: mooring.dev/v1alpha1
+kind: MCPServer
+metadata: {{name: far}}
+spec:
+  source: {{url: "{remote}"}}
+  transport: streamable-http
+"""
+    )
+    mooring.ready("far")
     token, authority, keys = tmp_path / "token", tmp_path / "ca.pem", tmp_path / "keys"
     token.write_text(mooring.moor("token"))
     authority.write_text(mooring.moor("token", "authority"))
@@ -154,6 +195,12 @@ def test_from_elsewhere_by_tls_and_token_what_cannot_be_reached_is_explained(
         f"--api-ca-file={authority}", f"--session-key={keys}",
         MOORING_DATA=str(tmp_path / "other"),
     )  # fmt: skip
+    far = Client(gateway.url("far")).open()
+    assert far.call("add", number=2) == "2"
+    same = Client(mooring.url("far"))
+    same.session = far.session
+    assert same.call("add", number=1) == "3"
+
     client = Client(gateway.url())
     status, answer = client.post({"id": 1, "method": "initialize", "params": {}})
     assert status == 503
@@ -167,8 +214,6 @@ def test_from_elsewhere_by_tls_and_token_what_cannot_be_reached_is_explained(
     assert (status, answer["error"]["data"]["reason"]) == (200, "NotRoutableHere")
     assert session.call("add", number=1) == "2"
     assert gateway.page("/readyz")[0] == 503
-    mooring.moor("token", "rotate")
-    token.write_text(mooring.moor("token"))
     assert gateway.end() == 0
 
 
