@@ -167,3 +167,19 @@ def test_after_a_restart_lists_open_a_session_where_there_is_none(run: Run) -> N
             assert len(list(found.tools)) == 1
 
     run(story())
+
+
+def test_a_session_that_was_forgotten_is_opened_again_for_lists(run: Run) -> None:
+    async def story() -> None:
+        stage = Stage()
+        stage.greetings.tools["time"] = [{"name": "now"}]
+        async with stage.at_work():
+            await stage.apply("time")
+            await stage.wait(1)
+            (row,) = (await stage.rows("time")).values()
+            stage.greetings.forgotten.add(row.address)
+            found = await stage.prober.lists(TIME, row.uid)
+            assert len(list(found.tools)) == 1
+            assert len(stage.greetings.sessions) == 1
+
+    run(story())

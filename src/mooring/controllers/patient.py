@@ -89,8 +89,13 @@ class Patient:
             if self.left or self.belief is None:
                 raise Conflict("NotRunning", f"instance/{self.name} is not running")
             seconds = self._server.spec.health_check.timeout_seconds
-            if not self._connected:
-                self._connect(await self._contact.handshake(seconds, self._server.spec.eras))
+            if self._connected:
+                try:
+                    return await self._contact.lists(self._able, seconds)
+                except NotFound as error:
+                    if error.reason != "SessionLost":
+                        raise
+            self._connect(await self._contact.handshake(seconds, self._server.spec.eras))
             if not self._connected:
                 raise Denied("LoginNeeded", f"instance/{self.name} wants the caller's own login")
             return await self._contact.lists(self._able, seconds)
