@@ -82,6 +82,11 @@ def test_what_an_instance_does_not_see_restarts_nothing(
     assert checksum(declared) == checksum(server("time"))
 
 
+@pytest.mark.parametrize("more", [{"recovery": "fail"}, {"retry": "never"}])
+def test_what_becomes_of_sessions_restarts_nothing(more: dict[str, Any]) -> None:
+    assert checksum(server("time", **more)) == checksum(server("time"))
+
+
 @given(st.permutations([("A", "1"), ("B", "2"), ("C", "3"), ("D", "4")]))
 def test_the_order_of_variables_restarts_nothing(pairs: list[tuple[str, str]]) -> None:
     env = [{"name": name, "value": value} for name, value in pairs]

@@ -162,6 +162,10 @@ def test_however_many_requests_wait_a_session_is_opened_anew_once(http: Server, 
     assert ledger.count("initialize")["alone"] == ledger.count("initialized")["alone"] == 2
     assert ledger.count("call")["alone"] == 20
     assert ledger.twice == []
+    describe = ("describe", "server", http.name)
+    wait_until("its event", lambda: "SessionsRecovered" in http.mooring.moor(*describe), 15)
+    log = (http.mooring.home / "out").read_text()
+    assert "session.recovered" in log
 
 
 def test_a_session_whose_own_child_is_killed_goes_on_with_another(stdio: Server, run: Run) -> None:

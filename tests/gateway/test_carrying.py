@@ -221,6 +221,24 @@ def test_a_refused_request_waits_until_the_owner_is_known_to_be_gone(world: Any,
     run(story())
 
 
+def test_whoever_notices_late_that_the_owner_is_gone_follows(world: Any, run: Any) -> None:
+    async def story() -> None:
+        async with world({"notes": 2}) as w:
+            session = await w.open()
+            owner, other = owner_of(w)
+            await owner.__aexit__()
+            early = asyncio.ensure_future(w.call(1, session))
+            await eventually(lambda: w.gateway.loads()[owner.uid].sessions == 1)
+            await SystemClock().sleep(0.03)
+            late = asyncio.ensure_future(w.call(2, session))  # tries again when all is done
+            await SystemClock().sleep(0.03)
+            w.table(**gone(owner))
+            assert [(await each).status for each in (early, late)] == [200, 200]
+            assert said_to(other, b"initialize") == 1
+
+    run(story())
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -96,6 +96,9 @@ class _Errand:
                 _let_go(found)
                 self._trip.call.refuse(404, "SessionLost", ENDED)
                 return None
+            if self._has_moved(found, generation):
+                found = None
+                continue
             what = await self._verdict(found, generation)
             if what == "pass":
                 return self._passed(found)
@@ -103,6 +106,14 @@ class _Errand:
             if not await self._does(what, found, generation):
                 return None
             found = None
+
+    def _has_moved(self, found: Found | None, generation: int) -> bool:
+        """Whether it was for an owner who is gone, and the session has one again meanwhile."""
+        trip = self._trip
+        if not isinstance(found, Reject) or not trip.is_ours:
+            return False
+        trip.refresh()
+        return trip.has_owner and not (self._cut and self._session.generation != generation)
 
     async def _verdict(self, found: Found | None, generation: int) -> Verdict:
         """What to do about what was found. Raises Unavailable where that says it all."""
@@ -145,9 +156,7 @@ class _Errand:
         if found is None:
             return "gone"
         if isinstance(found, Reject):
-            trip = self._trip
-            trip.refresh()
-            return None if trip.has_owner or not trip.is_ours else "gone"
+            return "gone" if self._trip.is_ours else None
         if isinstance(found, Unavailable):
             met = _MET.get(found.reason)
             if met is None:

@@ -25,6 +25,7 @@ from mooring.core.table import Upstream
 from mooring.errors import MooringError
 from mooring.sessions.asking import Heard, in_the_name_of, knows, own_headers, tell
 from mooring.sessions.courier import PATIENCE, Courier, EntryOf, Parcel
+from mooring.sessions.seal import UPSTREAM_ID_LIMIT
 from mooring.transports.members import NotAnObject, NotJson, spans
 
 INITIALIZED = b'{"jsonrpc":"2.0","method":"notifications/initialized"}'
@@ -151,7 +152,7 @@ class Reopener:
             return Untaken(error.message, final=error.reason != "UpstreamRefused")
         upstream_id = heard.header(SESSION_ID)
         result = _result(heard.message)
-        read = result is not None and upstream_id is not None
+        read = result is not None and 0 < len(upstream_id or b"") <= UPSTREAM_ID_LIMIT
         kept = ""
         if result is not None:
             offered = promised(result.capabilities)
