@@ -207,6 +207,25 @@ def test_what_was_in_flight_when_its_instance_exited_is_never_replayed(
     run(story())
 
 
+def test_nor_if_the_session_has_moved_before_that_is_known(world: Any, run: Any) -> None:
+    async def story() -> None:
+        async with world({"notes": 2}) as w:
+            session = await w.open()
+            owner, other = owner_of(w)
+
+            async def exits(exchange: Any) -> None:
+                w.table(**gone(owner))
+                assert (await w.call(session=session)).json["result"]["who"] == other.name
+                exchange.abort()
+
+            owner.behaviour = exits
+            said = await w.ask(message("tools/list", 2), mcp_session_id=session)
+            assert (said.status, said.reason) == (200, "OutcomeUnknown")
+            assert said_to(other, b"tools/list") == 0
+
+    run(story())
+
+
 def test_a_refused_request_waits_until_the_owner_is_known_to_be_gone(world: Any, run: Any) -> None:
     async def story() -> None:
         async with world({"notes": 2}) as w:

@@ -90,7 +90,8 @@ class _Errand:
         """From what was found at the owner of that generation; None: it was not sent yet."""
         plant, session = self._trip.plant, self._session
         while True:
-            if found is None and not session.moving:
+            late = self._cut and session.generation != generation
+            if found is None and not session.moving and not late:
                 generation, found = await self._send()
             if plant.sessions.has_ended(session):
                 _let_go(found)
@@ -205,6 +206,7 @@ class _Errand:
         match outcome:
             case Moved(by_others):
                 trip.refresh()
+                self._cut = False
                 self._replayed = self._replayed or not by_others
                 return True
             case Lost(message):

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from mooring import telemetry
 from mooring.clock import Clock
 from mooring.core.headers import Headers
+from mooring.core.ids import same
 from mooring.core.recovery import notices, pause
 from mooring.core.session_record import SessionRecord
 from mooring.core.table import Upstream
@@ -127,7 +128,7 @@ class Recovery:
         """Its client has cancelled a request that may be waiting."""
         flight = self._flights.get(session.key)
         for id, future in flight.waiting if flight is not None else ():
-            if id == request_id and not future.done():
+            if same(id, request_id) and not future.done():
                 future.set_result(Withdrawn())
 
     def look(self, session: Session) -> "asyncio.Task[None] | None":
