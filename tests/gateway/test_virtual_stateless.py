@@ -293,3 +293,29 @@ def test_a_state_comes_back_to_the_backend_that_gave_it(run: Run) -> None:
             assert (said.status, said.json["error"]["code"]) == (400, -32602)
 
     run(story())
+
+
+def test_a_backend_that_is_declared_to_have_sessions_is_used_with_sessions_only(run: Run) -> None:
+    async def story() -> None:
+        async with joined(able("notes"), able("mail")) as joint:
+            joint.specs["notes"] = {"eras": "session"}
+            joint.table()
+            refused = await ask(joint, "server/discover")
+            assert (refused.status, refused.json["error"]["code"]) == (404, -32601)
+            session = await joint.open()
+            assert "notes_add" in await joint.listed(session)
+            joint.specs.clear()
+            joint.table()
+            assert (await ask(joint, "server/discover")).status == 200
+
+    run(story())
+
+
+def test_a_backend_that_is_declared_to_have_none_is_not_used_with_sessions(run: Run) -> None:
+    async def story() -> None:
+        async with joined(able("notes"), "mail") as joint:
+            joint.specs["notes"] = {"eras": "stateless"}
+            joint.table()
+            assert await joint.listed(await joint.open()) == ["mail_add", "mail_find"]
+
+    run(story())

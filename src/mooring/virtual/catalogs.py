@@ -78,6 +78,13 @@ class Watch:
         """Its instances, when one of them refused to speak of this era."""
 
     @property
+    def problem_of_entry(self) -> str:
+        """Why there is nobody to ask in this era; empty where there is."""
+        if self.entry.eras not in ("auto", self.key.era):
+            return f"it is declared to speak the {self.entry.eras} era only"
+        return "" if self.entry.standing else self.entry.sentence
+
+    @property
     def instances(self) -> frozenset[str]:
         """Uids of those that can be asked."""
         return frozenset(upstream.uid for upstream in self.entry.standing)
@@ -124,7 +131,9 @@ class Catalogs:
             if entry is None:
                 self._forget(watch)
             elif entry is not watch.entry:
-                watch.entry = entry
+                shut, watch.entry = watch.problem_of_entry, entry
+                if shut and not watch.problem_of_entry and watch.catalog is None:
+                    watch.settled.clear()  # it can be asked now, and is worth waiting for
                 watch.note()
 
     def sweep(self) -> None:
@@ -160,9 +169,8 @@ class Catalogs:
         """Asks and asks again, for as long as the backend is in the table."""
         failures = 0
         while True:
-            if not watch.entry.standing or watch.refused_by == watch.instances:
-                if not watch.entry.standing:
-                    watch.problem = watch.entry.sentence
+            if watch.problem_of_entry or watch.refused_by == watch.instances:
+                watch.problem = watch.problem_of_entry or watch.problem
                 watch.settled.set()
                 watch.awake.clear()
                 await watch.awake.wait()
