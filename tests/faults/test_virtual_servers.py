@@ -1,8 +1,6 @@
 """Backends of a virtual server that are killed, hang, want a login and heal, under load."""
 
 import contextlib
-import http.client
-import json
 import os
 import signal
 import subprocess
@@ -15,6 +13,7 @@ from typing import Any
 
 import pytest
 from support.installation import Mooring, free_port, wait_until
+from support.virtual_client import Client
 
 pytestmark = pytest.mark.process
 
@@ -22,7 +21,6 @@ MOODY = Path(__file__).resolve().parents[1] / "servers/moody.py"
 NAMES = ("one", "two", "three")
 FOLLOWS = 8.0
 """Seconds in which what is listed follows: an interval of probes, their threshold and timeout."""
-HEAD = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
 
 
 class Moody:
@@ -83,35 +81,6 @@ kind: VirtualMCPServer
 metadata: {name: all}
 spec: {group: team, health: {failureThreshold: 2, intervalSeconds: 1, timeoutSeconds: 2}}
 """
-
-
-class Client:
-    """A client of the virtual server, on one connection."""
-
-    def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        self._session = ""
-        told = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "x"}}
-        self.ask("initialize", told)
-
-    def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        told = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-        headers = HEAD | ({"mcp-session-id": self._session} if self._session else {})
-        self._connection.request("POST", "/virtual/all/mcp", json.dumps(told), headers)
-        response = self._connection.getresponse()
-        self._session = response.headers.get("mcp-session-id", self._session)
-        body = response.read()
-        assert response.status == 200, (response.status, body)
-        if response.headers["content-type"] == "text/event-stream":
-            body = body.rpartition(b"data: ")[2]
-        return dict(json.loads(body))
-
-    def close(self) -> None:
-        self._connection.close()
-
-    def listed(self) -> set[str]:
-        tools = self.ask("tools/list", {})["result"]["tools"]
-        return {tool["name"].removesuffix("_who") for tool in tools}
 
 
 class Load:

@@ -17,6 +17,7 @@ class Handler(BaseHTTPRequestHandler):
     """One connection."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # head and body in one piece
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
