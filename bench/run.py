@@ -23,7 +23,7 @@ from probes import probing
 from recovering import recoveries
 from report import Row, page
 from scaling import workers
-from systems import installation, mooring, nginx, peer, peers, upstream
+from systems import installation, mooring, nginx, peer, peers, relay, upstream
 from timing import commands, seal_microseconds, starts
 
 HERE = Path(__file__).resolve().parent
@@ -83,9 +83,10 @@ def bench(home: Path, tools: Path, quick: bool) -> str:
         stack.callback(ours.forget)
         with ExitStack() as both:
             limit = both.enter_context(nginx(home, behind))
+            bare = both.enter_context(relay(home, behind))
             at_work = both.enter_context(mooring(ours))
             took = {} if quick else commands(ours)
-            rows = measure([*limit, *at_work], 1 if quick else ROUNDS, SECONDS)
+            rows = measure([*limit, *bare, *at_work], 1 if quick else ROUNDS, SECONDS)
         if quick:
             return ""
         missing = [] if limit else ["- nginx is left out: not installed (bench/setup.sh)"]

@@ -1,7 +1,8 @@
 """The systems that are compared, each in front of the same tiny servers.
 
-nginx stands for the least that passing an HTTP request on can cost. The peers are the proxies
-that people use; one that is not installed is left out, with a line that says so.
+nginx stands for the least that passing an HTTP request on can cost, and a relay of ours without
+any logic for the least that it can cost in Python. The peers are the proxies that people use; one
+that is not installed is left out, with a line that says so.
 """
 
 import contextlib
@@ -131,6 +132,17 @@ def nginx(home: Path, behind: int) -> Iterator[list[Endpoint]]:
             Endpoint("nginx", kind, base + path, lambda: {"nginx": {process.pid}})
             for kind, path in (("JSON", "/json"), ("SSE", "/sse"))
         ]
+
+
+@contextlib.contextmanager
+def relay(home: Path, behind: int) -> Iterator[list[Endpoint]]:
+    """The least that passing a request on can cost in Python."""
+    port = free_port()
+    command = (sys.executable, str(TINY / "relay.py"), str(port), str(behind))
+    with running(command, MEASURED, home / "relay.log") as process:
+        wait_until("the relay", lambda: listens(port), 10)
+        url = f"http://127.0.0.1:{port}/mcp"
+        yield [Endpoint("bare relay", "JSON", url, lambda: {"relay": {process.pid}})]
 
 
 @dataclass

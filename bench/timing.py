@@ -13,6 +13,8 @@ from mooring.sessions.key_file import LIMIT
 from mooring.sessions.seal import SealedSession, Sealer
 
 TIMES = 5
+PACE = 5.0
+"""Seconds: what was started less long ago, and is gone, is not started again at once."""
 COUNT = 5_000
 COMMANDS = (
     ("--help",),
@@ -49,6 +51,7 @@ def starts(ours: Mooring) -> dict[str, float]:
         told["moor up to the first answer of a stdio server"] = seconds(
             lambda: first_answer("stdio")
         )
+        time.sleep(PACE)
     with ours.up("serve"):
         told["moor serve to the first answer, servers started anew"] = seconds(
             lambda: first_answer("stdio")
