@@ -6,7 +6,6 @@ by the same code as all other requests; and every decision is that code's.
 """
 
 from collections.abc import Callable
-from typing import cast
 
 from mooring.core.load import Load
 from mooring.core.routing import Forward
@@ -30,6 +29,11 @@ class SwiftTrip:
         "_generation", "_host", "_load", "_parcel", "_session", "_tell", "_trip", "_upstream",
     )  # fmt: skip
 
+    # From `begin` on:
+    _load: Load
+    _parcel: Parcel
+    _upstream: Upstream
+
     def __init__(
         self, trip: Trip, session: Session, host: HttpServer, tell: Callable[[Call], None]
     ) -> None:
@@ -39,9 +43,6 @@ class SwiftTrip:
         self._host = host
         self._tell = tell
         self._generation = session.generation
-        self._parcel = cast(Parcel, None)  # until it begins
-        self._upstream = cast(Upstream, None)
-        self._load = cast(Load, None)
 
     def begin(self) -> bool:
         """Sends the request; False where that would take waiting, and nothing was done."""

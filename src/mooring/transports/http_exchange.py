@@ -112,13 +112,15 @@ class Exchange:
         """
         if self._state is not _WAITING and not self._may(_WAITING):
             return
-        if status in _WITHOUT_BODY:
-            framing, body = b"", b""
-        else:
-            framing = b"content-length: %d\r\n" % len(body)
         channel, request = self._channel, self.request
         keep_alive = self._keep_alive and not channel.last
-        head = self._head(status, headers, framing, keep_alive)
+        if status in _WITHOUT_BODY:
+            framing, body = channel.date, b""
+        else:
+            framing = b"%bcontent-length: %d\r\n" % (channel.date, len(body))
+        if not keep_alive or request.version == "1.0":
+            framing += self._lasting(keep_alive)
+        head = encode_head(status, headers, framing)
         self._state = _ENDED
         if request.method == "HEAD":
             channel.send(head)
@@ -138,7 +140,8 @@ class Exchange:
         if self.request.version == "1.0":
             keep_alive = False
         framing = b"transfer-encoding: chunked\r\n" if chunked else b""
-        head = self._head(status, headers, framing, keep_alive)
+        framing = self._channel.date + framing + self._lasting(keep_alive)
+        head = encode_head(status, headers, framing)
         self._chunked = chunked
         self._keep_alive = keep_alive
         self._state = _STARTED
@@ -197,12 +200,11 @@ class Exchange:
         problem = "has been answered already" if self.started else "has no streamed answer open"
         raise RuntimeError(f"{self.request.method} {self.request.path} {problem}")
 
-    def _head(self, status: int, headers: Headers, framing: bytes, keep_alive: bool) -> bytes:
+    def _lasting(self, keep_alive: bool) -> bytes:
+        """What the client is told of the connection, where it would not know by itself."""
         if not keep_alive:
-            framing += b"connection: close\r\n"
-        elif self.request.version == "1.0":
-            framing += b"connection: keep-alive\r\n"
-        return encode_head(status, headers, self._channel.date + framing)
+            return b"connection: close\r\n"
+        return b"connection: keep-alive\r\n" if self.request.version == "1.0" else b""
 
 
 class HeadWriter:

@@ -192,19 +192,17 @@ class HttpServer:
 
     def serve(self, exchange: Exchange) -> None:
         """Runs the handler, in a task of its own where that is needed; `close` sees to its end."""
-        if self._swift is not None and not self._is_swift and self._served_swiftly(exchange):
+        swift = self._swift
+        if swift is None or self._is_swift:
+            self._tasks[exchange] = self._loop.create_task(self._handle(exchange))
             return
-        self._tasks[exchange] = self._loop.create_task(self._handle(exchange))
-
-    def _served_swiftly(self, exchange: Exchange) -> bool:
-        assert self._swift is not None
         self._tasks[exchange] = None
         self._is_swift = True
         try:
-            return self._swift(exchange, self)
+            if not swift(exchange, self):
+                self._tasks[exchange] = self._loop.create_task(self._handle(exchange))
         except Exception as error:  # noqa: BLE001 - the top of a request
             self.failed(exchange, error)
-            return True
         finally:
             self._is_swift = False
 
@@ -227,7 +225,8 @@ class HttpServer:
         if not exchange.ended:
             self._give_up(exchange)
         self._tasks.pop(exchange, None)
-        self._changed.set()
+        if self.draining:
+            self._changed.set()
 
     def goes_on(self, exchange: Exchange, rest: Coroutine[Any, Any, None]) -> None:
         """A request needs a task after all."""
