@@ -14,6 +14,7 @@ from mooring.transports.envelope import Malformed, peek
 
 METHODS = ("POST", "GET", "DELETE")
 ALLOW = (b"allow", b"POST, GET, DELETE")
+_SITE = b"sec-fetch-site"
 EXPOSED = b"Mcp-Session-Id, WWW-Authenticate, Retry-After"
 
 
@@ -27,25 +28,23 @@ class Examiner:
     def refusal(self, headers: dict[bytes, bytes]) -> str | None:
         """Why we do not answer this caller, in words."""
         host = headers.get(b"host")
-        origin = headers.get(b"origin")
-        site = headers.get(b"sec-fetch-site")
-        if origin is None and site is None and host in self._ours.hosts:
-            return None
-        return refused(self._ours, host, origin, site)
+        return refused(self._ours, host, headers.get(b"origin"), headers.get(_SITE))
 
     def admits(self, call: Call) -> bool:
         """Whether we answer this caller at all; False where it has been refused."""
-        complaint = self.refusal(call.headers)
+        headers = call.headers
+        origin = headers.get(b"origin")
+        plain = origin is None and headers.get(b"host") in self._ours.hosts
+        complaint = None if plain and _SITE not in headers else self.refusal(headers)
         if complaint is not None:
             call.refuse(403, "Forbidden", complaint)
             return False
-        origin = call.headers.get(b"origin")
         if origin is not None and listed(self._ours, origin):
             call.cors = _cors(origin)
             if call.request.method == "OPTIONS":
                 _preflight(call)
                 return False
-        if b"via" in call.headers and self._came_back(call):
+        if b"via" in headers and self._came_back(call):
             call.refuse(508, "Loop", "this request has come through this Mooring before")
             return False
         return True

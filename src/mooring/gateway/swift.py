@@ -64,9 +64,9 @@ class SwiftTrip:
         """The owner has answered."""
         trip, host = self._trip, self._host
         call = trip.call
-        sent = trip.plant.courier.arrived(self._upstream, self._load, reply)
+        trip.plant.courier.arrived(self._upstream)
         if reply.complete is None or reply.status in DOUBTFUL:
-            host.goes_on(call.exchange, self._go_on(sent))
+            host.goes_on(call.exchange, self._go_on(Sent(self._upstream, reply, self._load)))
             return
         try:
             pass_whole(call, trip.answer(reply, self._session))
@@ -76,7 +76,7 @@ class SwiftTrip:
         else:
             host.finished(call.exchange)
         finally:
-            sent.close()
+            self._load.calls -= 1
             self._end()
 
     def fail(self, error: Stale | Unavailable) -> None:

@@ -117,13 +117,14 @@ class Courier:
         except BaseException as error:
             self.missed(upstream, load, error)
             raise
-        return self.arrived(upstream, load, reply)
+        self.arrived(upstream)
+        return Sent(upstream, reply, load)
 
     def begin(self, upstream: Upstream, parcel: Parcel, hearer: Hearer) -> Load | None:
         """Sends to one instance without waiting; None where that is not possible just now.
 
-        Who hears the answer tells `arrived`, or `missed`, with the load that he was given; and
-        then goes on with `after` where it was an error.
+        Who hears the answer tells `arrived`, and counts the call out of the load that he was
+        given; or `missed`, and goes on with `after`.
         """
         if not self._pool.begin(
             hearer, upstream.address, parcel.method, parcel.headers, parcel.body,
@@ -134,11 +135,10 @@ class Courier:
         load.calls += 1
         return load
 
-    def arrived(self, upstream: Upstream, load: Load, reply: Reply) -> Sent:
-        """An instance has answered a request that was counted."""
+    def arrived(self, upstream: Upstream) -> None:
+        """An instance has answered."""
         if upstream.uid in self.ejections.failing:
             self.ejections.answered(upstream.uid, self._clock.monotonic())
-        return Sent(upstream, reply, load)
 
     def missed(self, upstream: Upstream, load: Load, error: BaseException) -> None:
         """An instance has not answered a request that was counted."""
@@ -173,7 +173,8 @@ class Courier:
         except BaseException as error:
             self.missed(upstream, load, error)
             raise
-        return self.arrived(upstream, load, reply)
+        self.arrived(upstream)
+        return Sent(upstream, reply, load)
 
     def _unreached(self, upstream: Upstream) -> None:
         """Counts a transport failure."""

@@ -292,7 +292,7 @@ class OpenSessions:
             del self._callers[session.sealed.identity]
 
     def _is_idle(self, session: Session, now: float) -> bool:
-        return not session.is_busy and now - session.used_at >= self.terms.idle
+        return now - session.used_at >= self.terms.idle and not session.is_busy
 
 
 def digest(id: str) -> bytes:
