@@ -17,6 +17,7 @@ from mooring.sessions.open_sessions import USUAL, digest
 from mooring.sessions.records import Records
 from mooring.sessions.seal import Sealer
 from mooring.sessions.shared_sessions import SharedSessions
+from mooring.sessions.sweeper import PAY_SECONDS
 from mooring.testing.clock import FakeClock
 
 
@@ -120,6 +121,23 @@ def test_while_the_store_is_away_sessions_open_and_go_on(run: Any) -> None:
             one.table(**gone(standin))
             for session in (before, during):
                 assert (await one.call(session=session)).status == 200
+
+    run(story())
+
+
+def test_what_is_owed_is_written_soon_though_nobody_hears_that_the_store_is_back(
+    run: Any,
+) -> None:
+    async def story() -> None:
+        clock = FakeClock()
+        records = FickleSessions(clock)
+        async with company(records, clock) as (one, _):
+            records.hush = True
+            session = await one.open()
+            assert record(one, records, session) is None
+            records.hush = False
+            await clock.advance(PAY_SECONDS)
+            await eventually(lambda: record(one, records, session))
 
     run(story())
 

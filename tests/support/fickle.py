@@ -19,6 +19,8 @@ class FickleSessions(MemorySessions):
         self.open = asyncio.Event()
         """While it is not set, everybody waits for an answer."""
         self.open.set()
+        self.hush = False
+        """It is away, and those who listen do not notice."""
         self._away = False
 
     def go_away(self) -> None:
@@ -73,5 +75,5 @@ class FickleSessions(MemorySessions):
     async def _asked(self, what: str) -> None:
         self.asked[what] += 1
         await self.open.wait()
-        if self._away:
+        if self._away or self.hush:
             raise Unavailable("SessionStoreUnavailable", "the session store is away")

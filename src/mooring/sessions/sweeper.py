@@ -10,6 +10,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from math import ceil
 
 from mooring import telemetry
@@ -21,6 +22,8 @@ from mooring.sessions.courier import EntryOf
 from mooring.sessions.open_sessions import OpenSessions
 from mooring.sessions.reopening import Reopener
 
+PAY_SECONDS = 2.0
+"""Between two tries to write what a store that was away is owed."""
 LEASE = "sweep"
 LEASE_SECONDS = 60.0
 BATCH = 1000
@@ -57,6 +60,7 @@ class Sweeper:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._repeat(self._tell))
             tasks.create_task(self._repeat(self._sweep))
+            tasks.create_task(self._pay())
 
     async def _repeat(self, work: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -66,8 +70,15 @@ class Sweeper:
             except MooringError as error:
                 telemetry.event("sessions.not_swept", logging.WARNING, error=error.message)
 
+    async def _pay(self) -> None:
+        """Writes what is owed to the store, soon: nobody else could have those sessions move."""
+        while True:
+            await self._clock.sleep(PAY_SECONDS)
+            with suppress(MooringError):  # it is still away, and others say so
+                await self._books.pay()
+
     async def _tell(self) -> None:
-        """Tells the store which sessions are in use, and writes what is owed to it.
+        """Tells the store which sessions are in use.
 
         Those of other gateways too, which may have a store of their own, and what they ended. As
         every gateway tells the same time, the store writes once what is told several times.
@@ -88,7 +99,6 @@ class Sweeper:
             absolute = self._clock.now().timestamp() + sessions.terms.lifetime
             await self._books.store.end(key, absolute)
             sessions.ended_elsewhere.discard(key)
-        await self._books.pay()
 
     async def _sweep(self) -> None:
         """Ends what nobody has used for too long, if that is ours to do."""
