@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from mcp import Client, MCPDeprecationWarning, MCPError
 from support.crowd import Crowd, Ledger, Member
 from support.installation import Mooring, alive, free_port, process_of, wait_until
 
@@ -399,6 +401,38 @@ def test_what_was_set_is_in_force_at_the_new_owner(http: Server, run: Run) -> No
 
     run(story())
     assert http.ledger.count("initialize")["set"] == 2
+
+
+def test_the_official_client_goes_on_and_hears_of_it(http: Server, run: Run) -> None:
+    logged: list[Any] = []
+    updated = asyncio.Event()
+
+    async def log(params: Any) -> None:
+        logged.append(params.data)
+
+    async def hear(message: Any) -> None:
+        if getattr(message, "method", "") == "notifications/resources/updated":
+            updated.set()
+
+    async def story() -> None:
+        async with Client(
+            http.url, mode="legacy", logging_callback=log, message_handler=hear
+        ) as client:
+            with pytest.warns(MCPDeprecationWarning):
+                await client.subscribe_resource("ledger://sum")
+            before = await client.call_tool("add", {"number": 5})
+            http.owner("mcp").end()
+            after = await client.call_tool("add", {"number": 1})
+            assert (before.content[0].text, after.content[0].text) == ("5", "1")
+            while not updated.is_set():  # its stream comes back by itself
+                with suppress(MCPError):
+                    await client.call_tool("publish", {"uri": "ledger://sum"})
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(updated.wait(), 0.2)
+
+    run(story())
+    assert [each for each in logged if "held this session is gone" in str(each)]
+    assert http.ledger.count("initialize")["mcp"] == http.ledger.count("initialized")["mcp"] == 2
 
 
 def test_a_late_answer_reaches_nobody_elses_question(http: Server, run: Run) -> None:
