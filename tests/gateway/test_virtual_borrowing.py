@@ -54,6 +54,8 @@ def test_it_is_discovered_listed_and_called_like_any_other(run: Run) -> None:
                 said = await ask(joint, "tools/call", 7, name=name, arguments=given)
                 assert (said.status, said.json["id"]) == (200, 7)
                 assert said.json["result"]["who"] == backend
+                if backend == "notes":
+                    assert said.json["result"]["resultType"] == "complete"
                 assert said.json["result"]["params"]["arguments"] == given
                 assert b"mcp-session-id" not in said.headers
 
@@ -162,6 +164,7 @@ def test_an_answer_in_a_stream_passes_and_questions_of_the_backend_are_declined(
             assert [each.get("method", "result") for each in events] == [
                 "notifications/progress", "result",
             ]  # fmt: skip
+            assert events[-1]["result"] == {"resultType": "complete", "done": True}
 
     run(story())
 

@@ -3,11 +3,13 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mooring.virtual.splicing import (
     BACKEND_KEY,
+    completed,
     named_backend,
     quoted,
     renamed,
@@ -75,3 +77,17 @@ def test_a_question_says_which_backend_asks(
         assert after["message"] == f"notes: {message}"
     untouched = {k: v for k, v in params.items() if k not in ("_meta", "message")}
     assert {k: after[k] for k in untouched} == untouched
+
+
+@pytest.mark.parametrize(
+    ("given", "made"),
+    [
+        (b'{"result" : { } ,"id":1}', b'{"result" : {"resultType":"complete" } ,"id":1}'),
+        (b'{"result":{"a":1.0}}', b'{"result":{"resultType":"complete","a":1.0}}'),
+        (b'{"result":{"resultType":"x"}}', b'{"result":{"resultType":"x"}}'),
+        (b'{"error":{"code":1}}', b'{"error":{"code":1}}'),
+        (b'{"result":5}', b'{"result":5}'),
+    ],
+)
+def test_a_result_says_that_it_is_all_there_is(given: bytes, made: bytes) -> None:
+    assert completed(given) == made

@@ -162,7 +162,7 @@ class BackendTrip(Trip):
         if answer.type == SSE and errand.event is not None:
             edit(answer, errand.event)
         elif answer.whole and errand.answer is not None:
-            errand.answer(answer.whole)
+            answer.whole = errand.answer(answer.whole)
         return answer
 
 

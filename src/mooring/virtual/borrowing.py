@@ -66,7 +66,7 @@ class Borrowing:
         session = self._room.sessions.open(ref, UID, promises.packed, LATEST, key[1])
         session.calls += 1
         state = ClientState(ref, session, promises)
-        state.caller = caller
+        state.caller, state.lent = caller, True
         return state
 
     def _give_back(self, key: Key, state: ClientState) -> None:

@@ -53,8 +53,8 @@ class Errand(NamedTuple):
     """The client's own headers, where they must say something else."""
     event: Callable[[SseEvent], bytes] | None = None
     """Makes of each event of a stream what the client gets."""
-    answer: Callable[[bytes], None] | None = None
-    """Is shown an answer that comes alone."""
+    answer: Callable[[bytes], bytes] | None = None
+    """Makes of an answer that comes alone what the client gets."""
 
 
 class Gate(Protocol):

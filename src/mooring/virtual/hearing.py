@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from mooring.transports.envelope import Envelope, peek, splice
 from mooring.transports.sse import SseEvent, encode
 from mooring.virtual.questions import KINDS, Origin, outward
-from mooring.virtual.splicing import named_backend
+from mooring.virtual.splicing import completed, named_backend
 from mooring.virtual.states import ClientState, Half
 
 CHANGES: Final = {
@@ -73,8 +73,8 @@ class Hearing:
         if not isinstance(envelope, Envelope):
             return text
         if envelope.type == "response":
-            self.answer(text)
-        elif envelope.type == "request":
+            return self.answer(text)
+        if envelope.type == "request":
             return self._question(text, envelope)
         elif envelope.method in CHANGES:
             self._behalf.changed(self._state, self._half)
@@ -83,11 +83,15 @@ class Hearing:
             return b""
         return text
 
-    def answer(self, text: bytes) -> None:
-        """Remembers which resources an answer names, so that they are read where they are."""
+    def answer(self, text: bytes) -> bytes:
+        """An answer, as the client gets it.
+
+        Which resources it names is remembered, so that they are read where they are.
+        """
         if b'"uri"' in text and len(text) <= LOOKED_AT:
             for found in _URI.finditer(text):
                 self._state.saw(found[1].decode("utf-8", "replace"), self._half.backend)
+        return completed(text) if self._state.lent else text
 
     def _question(self, text: bytes, envelope: Envelope) -> bytes:
         kind = KINDS.get(envelope.method)

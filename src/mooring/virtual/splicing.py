@@ -98,6 +98,20 @@ def place(body: bytes, path: tuple[str, ...]) -> tuple[int, int] | None:
     return start, end
 
 
+def completed(answer: bytes) -> bytes:
+    """An answer as the stateless era has it: its result says that it is all there is.
+
+    >>> completed(b'{"id":1,"result":{"content":[]}}')
+    b'{"id":1,"result":{"resultType":"complete","content":[]}}'
+    """
+    found = place(answer, ("result",))
+    if found is None or answer[found[0] : found[0] + 1] != b"{":
+        return answer
+    if place(answer, ("result", "resultType")) is not None:
+        return answer
+    return _first(answer, found[0], b'"resultType":"complete"')
+
+
 def named_backend(question: bytes, backend: str) -> bytes:
     """A server's question that says which backend asks.
 

@@ -69,8 +69,8 @@ class ClientState:
     """One client's session."""
 
     __slots__ = (
-        "caller", "changed", "halves", "level", "own", "private", "promises", "running", "seen",
-        "server", "session", "stream", "subscriptions", "told",
+        "caller", "changed", "halves", "lent", "level", "own", "private", "promises", "running",
+        "seen", "server", "session", "stream", "subscriptions", "told",
     )  # fmt: skip
 
     def __init__(self, server: Ref, session: Session, promises: Promises) -> None:
@@ -79,6 +79,8 @@ class ClientState:
         self.session = session
         self.promises = promises
         self.halves: dict[str, Half] = {}
+        self.lent = False
+        """It is a session of ours, lent to requests of the stateless era."""
         self.level = ""
         """What the client set last; empty where it set none."""
         self.subscriptions: dict[str, str] | None = None
