@@ -51,7 +51,6 @@ gen: setup
 
 bench: setup $(BENCH_TOOLS)
 	$(BIN)/python bench/run.py
-	$(BIN)/python bench/api.py
 
 clean:
 	rm -rf $(VENV) .tools build dist

@@ -14,7 +14,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +58,19 @@ class Row:
         bound = f"(≤ {self.limit:.3g})" if self.limit < float("inf") else ""
         verdict = "" if self.value <= self.limit else "  TOO MUCH"
         return f"{self.what:72} {self.value:8.2f} {self.unit:4} {bound}{verdict}"
+
+
+def table(found: Iterable[Row]) -> str:
+    """The figures in Markdown."""
+    lines = ["| what | found | at most |", "| --- | --- | --- |"]
+    for row in found:
+        bound = f"{row.limit:.3g} {row.unit}" if row.limit < float("inf") else ""
+        bound += "" if row.value <= row.limit else " **(more)**"
+        lines.append(f"| {row.what} | {row.value:.3g} {row.unit} | {bound} |")
+    head = (
+        "\n## The API\n\nWith 1,000 servers in it; a write on disk waits for a flush of the disk."
+    )
+    return "\n".join([head, "", *lines, ""])
 
 
 def rows(writes: int = WRITES) -> list[Row]:

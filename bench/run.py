@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
+import api
 import scaling
 from load import Endpoint, Figures, open_sessions, put_load
 from memory import weigh
@@ -100,12 +101,18 @@ def bench(home: Path, tools: Path, quick: bool) -> str:
             "seal": seal_microseconds(),
             "recovery": recoveries(ours),
         }
+        control = api.rows()
         (home / "probes").mkdir()
         times["probes"] = probing(home / "probes")
     rows += theirs
-    raw = {"calls": [row.raw() for row in [*rows, *scaled]], "memory": weights, "times": times}
+    raw: dict[str, object] = {
+        "calls": [row.raw() for row in [*rows, *scaled]],
+        "memory": weights,
+        "times": times,
+    }
+    raw["api"] = [{"what": row.what, "value": row.value, "unit": row.unit} for row in control]
     (HERE / "results.json").write_text(json.dumps(raw, indent=1) + "\n")
-    return page(rows, scaled, weights, times, [*missing, *more])
+    return page(rows, scaled, weights, times, [*missing, *more]) + api.table(control)
 
 
 def main() -> int:
