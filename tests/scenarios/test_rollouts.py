@@ -326,3 +326,30 @@ def test_a_new_instance_that_is_not_well_replaces_nobody(run: Run) -> None:
             assert "token is required" in found.message
 
     run(story())
+
+
+def test_what_serves_is_asked_what_it_was_declared_with(run: Run) -> None:
+    """A health check that only the new version could pass takes no old instance away."""
+
+    async def story() -> None:
+        stage = Stage()
+        stage.greetings.results["time"] = {"isError": True, "content": []}
+        check = {"tool": "of_version_2", "intervalSeconds": 10}
+        async with stage.at_work():
+            await stage.apply("time", replicas=2)
+            await stage.apply(
+                "time", replicas=2, args=["-2"], healthCheck=check, progressDeadlineSeconds=60
+            )
+            await stage.wait(200)
+            assert (await progressing(stage)).reason == "ProgressDeadlineExceeded"
+            rows = (await stage.status("time")).instances
+            assert [row.health for row in rows] == ["healthy", "healthy", "degraded"]
+            assert {question.split()[1] for question in stage.greetings.probed
+                    if question.startswith(("time-0-", "time-1-"))} == {"tools/list"}  # fmt: skip
+
+            stage.greetings.results.clear()
+            await stage.wait(60)
+            assert (await progressing(stage)).reason == "RolloutComplete"
+            assert await args(stage) == [("-2",)] * 2
+
+    run(story())

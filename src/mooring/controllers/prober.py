@@ -19,6 +19,7 @@ from mooring.errors import Conflict
 from mooring.kinds.ref import Ref
 from mooring.kinds.server import InstanceStatus, MCPServer
 
+NONE_EARLIER: Mapping[str, MCPServer] = {}
 LEFT_ALONE = ("Draining", "ERROR")
 """States of a row whose instance is asked nothing any more."""
 
@@ -38,8 +39,17 @@ class Prober:
         self._patients = {}
         self._practice = Practice(self._connect, self._clock, self._chance, tasks, changed)
 
-    def look(self, server: MCPServer, observed: Iterable[Observed]) -> Mapping[str, Belief]:
-        """What is believed of these instances; begins to look after those that are new."""
+    def look(
+        self,
+        server: MCPServer,
+        observed: Iterable[Observed],
+        earlier: Mapping[str, MCPServer] = NONE_EARLIER,
+    ) -> Mapping[str, Belief]:
+        """What is believed of these instances; begins to look after those that are new.
+
+        `earlier`: what instances of other checksums were declared as. They are asked what was
+        meant for them, so that a check which only a new version passes takes no old one away.
+        """
         seen = {one.uid: one for one in observed}
         rows = {row.uid: row for row in server.status.instances if row.uid}
         patients = self._patients.setdefault(server.ref, {})
@@ -48,13 +58,14 @@ class Prober:
         for uid, one in sorted(seen.items()):
             row = rows.get(uid)
             able = one.state == "running" and one.address
+            declared = earlier.get(one.checksum, server)
             if not able or (row is not None and row.state in LEFT_ALONE):
                 if uid in patients:
                     patients[uid].leave()
             elif uid in patients and not patients[uid].left:
-                patients[uid].renew(server)
+                patients[uid].renew(declared)
             else:
-                patients[uid] = self._admit(server, one, row)
+                patients[uid] = self._admit(declared, one, row)
         found = {uid: patient.belief for uid, patient in patients.items()}
         return {uid: belief for uid, belief in found.items() if belief is not None}
 

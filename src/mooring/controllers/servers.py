@@ -104,14 +104,16 @@ class ServerReconciler:
     async def _look(self, server: MCPServer) -> World:
         observed = await self._runtime.observe(server.ref)
         target = await self._prepared(server)
+        earlier = await self._earlier(server, target.checksum)
+        declared = {checksum: one for checksum, (one, _) in earlier.items()}
         return World(
             observed=observed,
             target=target,
-            beliefs=self._prober.look(server, observed),
+            beliefs=self._prober.look(server, observed, declared),
             loads=self._around.loads(),
             heard_since=self._around.heard_since,
             store_trouble=self._around.reports.store_trouble(self._clock.monotonic()),
-            earlier=await self._earlier(server, target.checksum),
+            earlier={checksum: workload for checksum, (_, workload) in earlier.items()},
             base=self._around.base,
         )
 
@@ -121,17 +123,22 @@ class ServerReconciler:
         environment = resolve(server, Known(secrets, around.own, around.pepper))
         return prepare(server, environment, around.sources)
 
-    async def _earlier(self, server: MCPServer, present: str) -> Mapping[str, Workload]:
-        """Workloads of earlier revisions that instances still serve with."""
+    async def _earlier(
+        self, server: MCPServer, present: str
+    ) -> Mapping[str, tuple[MCPServer, Workload]]:
+        """What instances of earlier revisions were declared as, and the workloads they serve with.
+
+        By checksum.
+        """
         wanted = {row.checksum for row in server.status.instances} - {"", present}
-        found: dict[str, Workload] = {}
+        found: dict[str, tuple[MCPServer, Workload]] = {}
         for revision in reversed(server.status.revisions):
             if not wanted - found.keys():
                 break
             declared = as_it_was(server, revision)
             made = await self._prepared(declared) if declared else None
-            if isinstance(made, Workload) and made.checksum in wanted:
-                found[made.checksum] = made
+            if declared and isinstance(made, Workload) and made.checksum in wanted:
+                found.setdefault(made.checksum, (declared, made))
         return found
 
     async def _hold(self, server: MCPServer) -> MCPServer:
