@@ -1,6 +1,7 @@
 """`moor describe`: everything about one object."""
 
 import re
+from datetime import timedelta
 from typing import Any
 
 from support.surface import Served, made, row, secret, server
@@ -132,6 +133,19 @@ def test_an_instance_without_what_happened_to_its_siblings(fleet: Served, moor: 
     said = moor("describe", "inst", "gitea-0")
     assert "gitea-0: exit 0" in said.out
     assert "gitea-1" not in said.out
+
+
+def test_an_instance_with_why_and_when_it_is_tried_again(api: Served, moor: Moor) -> None:
+    due = SystemClock().now() + timedelta(minutes=30)
+    waiting = row(
+        "gitea-0", "ERROR", reason="SecretNotFound", message="no secret", attemptCount=6,
+        nextRetryAt=due.isoformat(),
+    )  # fmt: skip
+    api.report(api.put(server("gitea")), instances=(waiting,))
+    said = moor("describe", "inst", "gitea-0").out
+    assert re.search(r"^Reason: +SecretNotFound$", said, re.MULTILINE)
+    assert re.search(r"^Attempts: +6$", said, re.MULTILINE)
+    assert re.search(r"^Next attempt: +\S+Z \(in 29m\)$", said, re.MULTILINE)
 
 
 def test_a_secret_shows_its_keys_and_no_values(api: Served, moor: Moor) -> None:

@@ -131,7 +131,7 @@ def test_each_way_to_have_no_variable_has_its_words(
     assert found.message == (
         'environment resolution failed: server "gitea" env TOKEN: '
         f"variable MY_TOKEN of Mooring's own environment {words}. "
-        "Fix: set MY_TOKEN where Mooring is started"
+        "Fix: set MY_TOKEN where Mooring is started, and start it again"
     )
 
 

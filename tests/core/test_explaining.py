@@ -123,6 +123,26 @@ def test_there_is_always_a_next_step(row: dict[str, Any], step: str) -> None:
     assert explained(**row)[-1].startswith(f"Next: {step}")
 
 
+@pytest.mark.parametrize(
+    ("row", "step"),
+    [
+        ({"state": "Starting", "health": "unknown"}, "moor get inst far-0 -w"),
+        (
+            {"state": "ERROR", "health": "unhealthy", "message": "Connection refused"},
+            "see that http://far/mcp answers; then moor rollout restart far, which retries at once",
+        ),
+        ({"health": "unhealthy", "message": "timed out"}, "moor probe inst far-0"),
+        ({"health": "healthy"}, "moor tools far"),
+        ({"health": "unauthenticated"}, "log in with a client; its URL: moor describe server far"),
+    ],
+)
+def test_nobody_is_sent_to_the_log_of_a_remote_server(row: dict[str, Any], step: str) -> None:
+    far = {"spec": {"source": {"url": "http://far/mcp"}}}
+    status = {"name": "far-0", "state": "Ready", **row}
+    view = {"metadata": {"name": "far-0"}, "spec": {"server": "far"}, "status": status}
+    assert explain(view, far, [], NOW)[-1] == f"Next: {step}"
+
+
 def test_a_probe_that_took_long_and_one_that_never_was() -> None:
     last = {"at": EARLIER, "seconds": 60.0, "outcome": "login"}
     assert last_probe({"lastProbe": last}, NOW) == (

@@ -18,6 +18,7 @@ from mooring.cli.output import now
 from mooring.cli.targets import EVENT, INSTANCE, SERVER, VIRTUAL, Target, named
 from mooring.core import columns
 from mooring.core.columns import NONE, age, last_seen
+from mooring.core.durations import short
 from mooring.core.explaining import last_probe
 from mooring.core.printable import pad, printable, width
 
@@ -124,8 +125,9 @@ class Description:
     def _instance_head(self) -> list[tuple[str, str]]:
         row = self._status
         head = [("Server", self._document["spec"]["server"])]
-        words = ("state", "health", "message", "address", "era", "uid", "checksum", "restarts")
-        head += [(word.capitalize(), str(row[word])) for word in words if row.get(word) != ""]
+        words = ("state", "health", "reason", "message", "address", "era", "uid", "checksum",
+                 "restarts")  # fmt: skip
+        head += [(w.capitalize(), str(row[w])) for w in words if row.get(w, "") != ""]
         head.append(("Since", self._moment(row.get("since"))))
         if row.get("healthSince"):
             head.append(("Health since", self._moment(row["healthSince"])))
@@ -234,7 +236,9 @@ class Description:
     def _moment(self, text: str | None) -> str:
         if not text:
             return NONE
-        return f"{_FRACTION.sub('', text)} ({age(text, self._now)} ago)"
+        ahead = (datetime.fromisoformat(text) - self._now).total_seconds()
+        away = f"in {short(ahead)}" if ahead > 0 else f"{age(text, self._now)} ago"
+        return f"{_FRACTION.sub('', text)} ({away})"
 
 
 _SECTIONS = {

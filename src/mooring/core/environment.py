@@ -113,7 +113,7 @@ def _from_own(server: MCPServer, variable: str, name: str, known: Known) -> _Fou
         reason,
         f'environment resolution failed: server "{server.metadata.name}" env {variable}: '
         f"variable {name} of Mooring's own environment {wrong}. "
-        f"Fix: set {name} where Mooring is started",
+        f"Fix: set {name} where Mooring is started, and start it again",
     )
 
 

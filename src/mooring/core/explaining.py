@@ -53,7 +53,7 @@ def explain(
         *_probes(row, server, now),
         *_ejections(mine, now),
     )
-    return [*facts, f"Next: {_next(instance, row)}"]
+    return [*facts, f"Next: {_next(instance, row, server)}"]
 
 
 def last_probe(row: Document, now: datetime) -> str:
@@ -158,13 +158,16 @@ def _ejections(mine: Sequence[Document], now: datetime) -> Iterator[str]:
             yield f"Ejected: {words} ({age(at, now)} ago)"
 
 
-def _next(instance: Document, row: Document) -> str:
+def _next(instance: Document, row: Document, declared: Document) -> str:
     """A command, or what to wait for."""
     name, server = instance["metadata"]["name"], instance["spec"]["server"]
     state, health = row["state"], row["health"]
     _, fix = _parted(str(row.get("message") or ""))
+    url = ((declared.get("spec") or {}).get("source") or {}).get("url")
     if fix:
         return fix
+    if url and health != "unauthenticated" and (state != "Ready" or row.get("message")):
+        return _next_elsewhere(name, server, state, url)
     if row.get("reason") == "Exited":
         return f"moor logs {name}"
     if state == "ERROR":
@@ -178,6 +181,13 @@ def _next(instance: Document, row: Document) -> str:
     if state == "Starting":
         return f"moor logs {name} -f"
     return f"moor tools {server}"
+
+
+def _next_elsewhere(name: str, server: str, state: str, url: str) -> str:
+    """The same for one that Mooring does not run: it has no log here."""
+    if state == "ERROR":
+        return f"see that {url} answers; then moor rollout restart {server}, which retries at once"
+    return f"moor get inst {name} -w" if state != "Ready" else f"moor probe inst {name}"
 
 
 def _parted(message: str) -> tuple[str, str]:
