@@ -7,9 +7,11 @@ they will.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
+from mooring import telemetry
 from mooring.clock import Clock
 from mooring.core.aggregate_items import Catalog, catalog
 from mooring.core.era import Era
@@ -88,6 +90,11 @@ class Watch:
     def instances(self) -> frozenset[str]:
         """Uids of those that can be asked."""
         return frozenset(upstream.uid for upstream in self.entry.standing)
+
+    def refuses(self, error: MooringError) -> bool:
+        """Whether it has just said that it does not speak of this era."""
+        began = self.talk is not None and bool(self.talk.uid)
+        return self.key.era == "stateless" and error.reason == "UpstreamError" and not began
 
     def note(self, *, dirty: bool = False, lost: bool = False) -> None:
         """There is a reason to look at it again."""
@@ -173,16 +180,21 @@ class Catalogs:
                 watch.problem = watch.problem_of_entry or watch.problem
                 watch.settled.set()
                 watch.awake.clear()
-                await watch.awake.wait()
+                if not await _within(watch.awake, LONG_POLL):
+                    watch.refused_by = frozenset()  # another one may be behind the same address
                 continue
             try:
                 await self._converse_with(watch)
                 failures = 0
             except MooringError as error:
                 failures = 0 if watch.problem == "" else failures + 1
-                if watch.key.era == "stateless" and error.reason == "UpstreamError":
+                if watch.refuses(error):
                     watch.refused_by = watch.instances
                 self._failed(watch, error)
+            except Exception as error:  # noqa: BLE001 - the top of a loop
+                telemetry.event("virtual.watch_failed", logging.ERROR, error=repr(error))
+                failures += 1
+                self._failed(watch, Unavailable("InternalError", "see the log of Mooring"))
             watch.awake.clear()
             pause = min(PAUSE * 2 ** min(failures, 8), LONGEST_PAUSE)
             await _within(watch.awake, pause)
