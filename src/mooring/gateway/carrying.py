@@ -27,6 +27,7 @@ DOUBTFUL = (400, 404)
 LOST = "the server has forgotten this session; initialize again"
 UNKNOWN = "the connection to the server was lost; whether the request ran is unknown"
 ENDED = "the session has ended; initialize again"
+OUT_OF_REACH = "NotRoutableHere"
 AGAIN = "the instance that had taken the session over is gone, too"
 Found = Sent | Reject | Unavailable
 """What came of sending a message."""
@@ -111,7 +112,7 @@ class _Errand:
     def _has_moved(self, found: Found | None, generation: int) -> bool:
         """Whether it was for an owner who is gone, and the session has one again meanwhile."""
         trip = self._trip
-        if not isinstance(found, Reject) or not trip.is_ours:
+        if not isinstance(found, Reject) or not trip.is_ours or found.reason == OUT_OF_REACH:
             return False
         trip.refresh()
         return trip.has_owner and not (self._cut and self._session.generation != generation)
@@ -157,7 +158,8 @@ class _Errand:
         if found is None:
             return "gone"
         if isinstance(found, Reject):
-            return "gone" if self._trip.is_ours else None
+            there = found.reason == OUT_OF_REACH or not self._trip.is_ours
+            return None if there else "gone"
         if isinstance(found, Unavailable):
             met = _MET.get(found.reason)
             if met is None:
