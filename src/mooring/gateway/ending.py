@@ -27,11 +27,6 @@ async def end(trip: Trip) -> None:
             400, "BadRequest", "DELETE ends a session: the Mcp-Session-Id header is missing"
         )
         return
-    if not trip.is_ours:
-        rejected = trip.plant.courier.choose(trip.entry, trip.ask)
-        if isinstance(rejected, Reject):
-            trip.reject(rejected)
-        return
     if not await _buried(trip, session):
         call.refuse(404, "SessionLost", OVER)
         return

@@ -53,6 +53,9 @@ class ServerEndpoint:
                 call.refuse(404, "SessionLost", UNKNOWN)
                 return
         trip = Trip(self._plant, self._entry, call, session)
+        if session is not None and not trip.is_ours:
+            call.refuse(404, "SessionLost", UNKNOWN)
+            return
         method = call.request.method
         if method == "DELETE":
             await end(trip)
