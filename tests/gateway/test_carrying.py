@@ -661,6 +661,23 @@ def test_a_late_answer_reaches_nobody_elses_question(world: Any, run: Any) -> No
     run(story())
 
 
+def test_an_answer_that_waits_while_its_session_moves_reaches_nobody(world: Any, run: Any) -> None:
+    async def story() -> None:
+        async with world({"notes": 2}) as w:
+            session = await w.open()
+            owner, other = owner_of(w)
+            await owner.__aexit__()
+            body = result(1, action="accept")
+            late = asyncio.ensure_future(w.ask(body, mcp_session_id=session))
+            await eventually(lambda: w.gateway._plant.courier.ejections.failing)  # it tries again
+            w.table(**gone(owner))
+            w.sessions.move(w.sessions.find(session), other.uid, b"moved", 1)
+            assert (await late).status == 202
+            assert other.seen == []
+
+    run(story())
+
+
 def test_an_event_id_of_the_owner_before_is_not_given_to_the_next(world: Any, run: Any) -> None:
     async def story() -> None:
         async with world() as w:
@@ -777,6 +794,30 @@ def test_a_slow_store_holds_up_no_call_but_the_first(world: Any, run: Any) -> No
             assert (await second.call(3, session)).status == 200
             slow.set()
             assert (await first).status == 200
+
+    run(story())
+
+
+def test_a_stream_whose_client_leaves_while_it_is_looked_up_is_ended(world: Any, run: Any) -> None:
+    async def story() -> None:
+        class Silent(MemorySessions):
+            async def read(self, key: bytes) -> Any:
+                await asyncio.Event().wait()
+
+        records = Silent(SystemClock())
+        async with world(records=records) as w, world({}, records=records) as second:
+            second.standins = w.standins
+            second.table()
+            (standin,) = w.standins["notes"]
+            session = await w.open()
+            head = "GET /servers/notes/mcp HTTP/1.1\r\nhost: HOST\r\naccept: text/event-stream\r\n"
+            _, writer = await second.raw(f"{head}mcp-session-id: {session}\r\n\r\n".encode())
+            await eventually(lambda: any(r.method == "GET" for r in standin.seen))
+            await SystemClock().sleep(0.05)  # its answer is here
+            writer.close()
+            async with asyncio.timeout(3):
+                await standin.gone.wait()
+            assert second.gateway.loads()[standin.uid].calls == 0
 
     run(story())
 

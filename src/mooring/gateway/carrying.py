@@ -6,7 +6,8 @@ nobody knows whether it ran.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from mooring.core.bridging import failure
 from mooring.core.codes import CANCELLED
@@ -101,7 +102,8 @@ class _Errand:
             if self._has_moved(found, generation):
                 found = None
                 continue
-            what = await self._verdict(found, generation)
+            with _kept(found):
+                what = await self._verdict(found, generation)
             if what == "pass":
                 return self._passed(found)
             _let_go(found)
@@ -114,6 +116,8 @@ class _Errand:
         trip = self._trip
         if not isinstance(found, Reject) or not trip.is_ours or found.reason == OUT_OF_REACH:
             return False
+        if self._part() == "aside":
+            return False  # what it is about went with the owner who is gone
         trip.refresh()
         return trip.has_owner and not (self._cut and self._session.generation != generation)
 
@@ -150,7 +154,8 @@ class _Errand:
         except Unavailable as error:
             found = error
         if looking is not None:
-            await asyncio.wait([looking])
+            with _kept(found):
+                await asyncio.wait([looking])
         return generation, found
 
     async def _met(self, found: Found | None, generation: int) -> Met | None:
@@ -242,6 +247,16 @@ class _Errand:
             raise found
         else:
             raise Unavailable("RecoveryFailed", AGAIN)
+
+
+@contextmanager
+def _kept(found: Found | None) -> Iterator[None]:
+    """Lets an answer go whose client leaves while it is thought about."""
+    try:
+        yield
+    except BaseException:
+        _let_go(found)
+        raise
 
 
 def _let_go(found: Found | None) -> None:
