@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from support.standin import Standin
+from support.standin import JSON, Standin, failure, result
 
 from mooring.clock import SystemClock
 from mooring.core.identity import ANONYMOUS
@@ -19,8 +19,8 @@ from mooring.sessions import reopening
 from mooring.sessions.asking import in_the_name_of
 from mooring.sessions.courier import Courier
 from mooring.sessions.open_sessions import OpenSessions
-from mooring.sessions.reopening import Reopener, Taken, Untaken, initialize, replayed
-from mooring.sessions.seal import Sealer
+from mooring.sessions.reopening import Passed, Reopener, Taken, Untaken, initialize, replayed
+from mooring.sessions.seal import UPSTREAM_ID_LIMIT, Sealer
 from mooring.transports.http_upstream import Pool
 
 NOTES = Ref("MCPServer", "default", "notes")
@@ -169,6 +169,57 @@ def test_what_knows_no_initialize_may_be_about_to_be_replaced(
         assert (clock.monotonic() - began >= 0.3) == patient
 
     with_standins(run, 1, story)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "kind"),
+    [
+        (500, (), Untaken),
+        (0, (), Untaken),
+        (401, ((b"www-authenticate", b"Bearer"),), Passed),
+        (403, ((b"www-authenticate", b"Bearer"),), Passed),
+    ],
+)
+def test_an_instance_that_cannot_be_greeted_keeps_no_session(
+    run: Any, status: int, headers: Any, kind: type
+) -> None:
+    async def story(place: Place, standins: list[Standin]) -> None:
+        async def unfriendly(exchange: Any) -> None:
+            if b"notifications/initialized" not in exchange.request.body:
+                await standins[0].serve(exchange)
+            elif status:
+                exchange.respond(status, headers)
+            else:
+                exchange.abort()
+
+        standins[0].behaviour = unfriendly
+        assert isinstance(await place.reopener.reopen(RECORD, ()), kind)
+        assert standins[0].opened == 1
+        assert standins[0].sessions == set()
+
+    with_standins(run, 1, story)
+
+
+@pytest.mark.parametrize("id", [b"x" * (UPSTREAM_ID_LIMIT + 1), b"id"])
+def test_a_session_that_cannot_be_taken_is_ended(run: Any, id: bytes) -> None:
+    """Its id is too long, or an error came with it."""
+    ended = []
+
+    async def story(place: Place, standins: list[Standin]) -> None:
+        async def odd(exchange: Any) -> None:
+            if exchange.request.method == "DELETE":
+                ended.append(exchange.request.header(b"mcp-session-id"))
+                exchange.respond(200)
+                return
+            said = result("x", protocolVersion="2025-11-25", capabilities={"tools": {}})
+            answer = said if len(id) > 2 else failure("x", -32603)
+            exchange.respond(200, (JSON, (b"mcp-session-id", id)), answer)
+
+        standins[0].behaviour = odd
+        assert isinstance(await place.reopener.reopen(RECORD, ()), Untaken)
+
+    with_standins(run, 1, story)
+    assert ended == [id]
 
 
 def test_a_server_that_is_gone_ends_its_sessions(run: Any) -> None:

@@ -157,26 +157,30 @@ class Reopener:
         if result is not None:
             offered = promised(result.capabilities)
             kept = unkept(record.version, record.capabilities, result.protocolVersion, offered)
-        challenged = heard.header(b"www-authenticate") is not None
-        match opened(heard.status, kept, read=read, challenged=challenged):
+        found: Taken | Passed | Untaken
+        match opened(heard.status, kept, read=read, challenged=_challenges(heard)):
             case "passed":
-                return Passed(heard)
+                found = Passed(heard)
             case "next":
                 words = f"it answered initialize with HTTP {heard.status}"
-                return Untaken(words, final=heard.status not in (404, 503))
-        taken = Taken(upstream, upstream_id or b"")
-        if kept:
-            await self.dismiss(upstream, taken.upstream_id, record.version)
-            return Untaken(kept, over=True)
-        return await self._greeted(taken, record, headers)
+                found = Untaken(words, final=heard.status not in (404, 503))
+            case "other":
+                found = Untaken(kept, over=True)
+            case "taken":
+                found = await self._greeted(Taken(upstream, upstream_id or b""), record, headers)
+        if upstream_id and not isinstance(found, Taken):
+            await self.dismiss(upstream, upstream_id, record.version)
+        return found
 
     async def _greeted(
         self, taken: Taken, record: SessionRecord, headers: Headers
-    ) -> Taken | Untaken:
+    ) -> Taken | Passed | Untaken:
         """It hears that the client is initialized, and what was set."""
         ours = in_the_name_of(headers, taken.upstream_id, record.version)
         try:
             heard = await tell(self._courier, taken.upstream, ours, INITIALIZED)
+            if opened(heard.status, "", read=True, challenged=_challenges(heard)) == "passed":
+                return Passed(heard)
             if heard.status >= 300:
                 what = f"it answered notifications/initialized with HTTP {heard.status}"
                 return Untaken(what)
@@ -231,6 +235,11 @@ def replayed(record: SessionRecord) -> list[bytes]:
         .encode()
         for n, (method, params) in enumerate(told)
     ]  # fmt: skip
+
+
+def _challenges(heard: Heard) -> bool:
+    """Whether an answer asks who calls."""
+    return heard.header(b"www-authenticate") is not None
 
 
 def _result(message: bytes) -> _Result | None:
