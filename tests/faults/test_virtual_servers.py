@@ -1,6 +1,7 @@
 """Backends of a virtual server that are killed, hang, want a login and heal, under load."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -83,6 +84,27 @@ spec: {group: team, health: {failureThreshold: 2, intervalSeconds: 1, timeoutSec
 """
 
 
+AFTERWARDS = {
+    "killed": ("Degraded", "unavailable", "BackendUnavailable"),
+    "hung": ("Degraded", "unavailable", "BackendUnavailable"),
+    "login": ("Ready", "unauthenticated", "BackendUnauthenticated"),
+}
+"""The phase of the virtual server, the word for the backend, and what is written of it."""
+
+
+def told(mooring: Mooring, backend: str) -> tuple[str, str]:
+    """The phase that the virtual server has, and its word for one backend."""
+    document = json.loads(mooring.moor("get", "vmcp", "all", "-o", "json"))
+    words = {each["name"]: each["state"] for each in document["status"]["discoveredBackends"]}
+    return document["status"]["phase"], words[backend]
+
+
+def events(mooring: Mooring, backend: str) -> list[str]:
+    """Reasons of events about one backend, the oldest first."""
+    lines = mooring.moor("events", "--for", "vmcp/all").splitlines()
+    return [line.split()[2] for line in lines if f" {backend} is " in line]
+
+
 class Load:
     """Calls of one backend's tool, one after the other, in a session of their own."""
 
@@ -153,12 +175,19 @@ def test_what_happens_to_one_backend_is_not_felt_at_the_others(
             backends[name].fall_ill(how)
             others = set(NAMES) - {name}
             wait_until(f"{name} {how}", lambda o=others: client.listed() == o, FOLLOWS)
+            phase, word, event = AFTERWARDS[how]
+            wait_until(
+                f"{name} {word}", lambda n=name, t=(phase, word): told(mooring, n) == t, FOLLOWS
+            )
+            wait_until(event, lambda n=name, e=event: e in events(mooring, n), FOLLOWS)
             began = time.monotonic()
             with contextlib.closing(Client(mooring.port)) as late:
                 late.listed()
             assert time.monotonic() - began < 1.5
             backends[name].heal(how)
             wait_until(f"{name} healed", lambda: client.listed() == set(NAMES), FOLLOWS)
+            well = ("Ready", "ready")
+            wait_until(f"{name} ready", lambda n=name, t=well: told(mooring, n) == t, FOLLOWS)
             call = {"name": f"{name}_who"}
             answers = lambda c=call: "result" in client.ask("tools/call", c)  # noqa: E731
             wait_until(f"{name} to answer", answers, FOLLOWS)
