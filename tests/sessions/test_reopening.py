@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from support.fronting import eventually
 from support.standin import JSON, Standin, failure, result
 
 from mooring.clock import SystemClock
@@ -131,6 +132,35 @@ def test_no_instance_is_asked_for_too_many_at_once(run: Any) -> None:
         assert all(isinstance(each, Taken) for each in found)
         assert most == AT_ONCE
         assert standin.opened == 2 * AT_ONCE
+
+    with_standins(run, 1, story)
+
+
+def test_who_waits_for_an_instance_that_hangs_does_not_wait_for_ever(
+    run: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(reopening, "TURN_SECONDS", 0.1)
+
+    async def story(place: Place, standins: list[Standin]) -> None:
+        (standin,) = standins
+
+        async def hanging(exchange: Any) -> None:
+            if b'"initialize"' in exchange.request.body:
+                await standin.proceed.wait()
+            await standin.serve(exchange)
+
+        standin.behaviour = hanging
+        async with asyncio.TaskGroup() as tasks:
+            first = [tasks.create_task(place.reopener.reopen(RECORD, ())) for _ in range(AT_ONCE)]
+            await eventually(lambda: len(standin.seen) == AT_ONCE)
+            async with asyncio.timeout(5):
+                late = await place.reopener.reopen(RECORD, ())
+            assert isinstance(late, Untaken)
+            assert not late.over
+            standin.proceed.set()
+        assert all(isinstance(each.result(), Taken) for each in first)
+        assert standin.opened == AT_ONCE
+        assert isinstance(await place.reopener.reopen(RECORD, ()), Taken)
 
     with_standins(run, 1, story)
 

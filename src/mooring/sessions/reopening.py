@@ -10,7 +10,7 @@ no more than 32 recoveries at a time.
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from random import Random
 from typing import Any, NamedTuple
 
@@ -30,6 +30,9 @@ from mooring.transports.members import NotAnObject, NotJson, spans
 
 INITIALIZED = b'{"jsonrpc":"2.0","method":"notifications/initialized"}'
 DISMISS_SECONDS = 10.0
+TURN_SECONDS = 30.0
+"""For one of the places at an instance to become free."""
+CROWDED = "it is still busy with other sessions"
 _LOOK = 0.1
 """Seconds between two looks for an instance that is ready."""
 _JITTER = 0.05
@@ -114,8 +117,8 @@ class Reopener:
                 await self._clock.sleep(_LOOK)
                 continue
             tried.append(way.to.uid)
-            async with self._turn(way.to.uid):
-                found = await self._at(way.to, record, headers)
+            async with self._turn(way.to.uid) as placed:
+                found = await self._at(way.to, record, headers) if placed else Untaken(CROWDED)
             if isinstance(found, Taken | Passed) or found.over:
                 return found
             why = f"{way.to.name}: {found.message}"
@@ -190,16 +193,21 @@ class Reopener:
         return taken
 
     @asynccontextmanager
-    async def _turn(self, uid: str) -> AsyncIterator[None]:
-        """One of the places at an instance; those who wait come spread."""
+    async def _turn(self, uid: str) -> AsyncIterator[bool]:
+        """One of the places at an instance, if one is free in time; those who wait come spread."""
         gate = self._gates.setdefault(uid, _Gate())
         gate.users += 1
+        placed = False
         try:
-            if gate.places.locked():
-                await self._clock.sleep(self._chance.random() * _JITTER)
-            async with gate.places:
-                yield
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TURN_SECONDS):
+                    if gate.places.locked():
+                        await self._clock.sleep(self._chance.random() * _JITTER)
+                    placed = await gate.places.acquire()
+            yield placed
         finally:
+            if placed:
+                gate.places.release()
             gate.users -= 1
             if not gate.users:
                 del self._gates[uid]
