@@ -207,11 +207,22 @@ def test_a_challenge_passes(world: Any, run: Any, status: int) -> None:
     async def story() -> None:
         async with world() as w:
             session = await w.open()
+            standin = w.standins["notes"][0]
             challenge = (b"www-authenticate", b'Bearer resource_metadata="x"')
-            w.standins["notes"][0].behaviour = answering(status, b"", challenge)
+
+            async def asking(exchange: Any) -> None:
+                if b'"initialize"' in exchange.request.body:
+                    await standin.serve(exchange)
+                else:
+                    exchange.respond(status, (challenge,))
+
+            standin.behaviour = asking
             said = await w.call(session=session)
             assert said.status == status
             assert said.headers[b"www-authenticate"] == challenge[1]
+            standin.behaviour = None
+            assert (await w.call(session=session)).json["result"]["session"] == "notes-0-session-1"
+            assert standin.opened == 1
 
     run(story())
 
