@@ -75,6 +75,25 @@ def manifest(args: str = "", more: str = "") -> str:
     )
 
 
+TELLING = f"""
+apiVersion: mooring.dev/v1alpha1
+kind: MCPServer
+metadata: {{name: telling}}
+spec:
+  source: {{command: ["{sys.executable}", "{ROOT}/tests/servers/tokened.py", telling]}}
+  env: [{{name: TOKEN, valueFrom: {{secretKeyRef: {{name: creds, key: token}}}}}}]
+  healthCheck: {{tool: whoami, failureThreshold: 1}}
+---
+apiVersion: mooring.dev/v1alpha1
+kind: MCPServer
+metadata: {{name: dying}}
+spec:
+  source: {{command: [sh, -c, 'echo "$TOKEN is no token" >&2; exit 1']}}
+  env: [{{name: TOKEN, valueFrom: {{secretKeyRef: {{name: creds, key: token}}}}}}]
+"""
+"""Servers that say themselves what they were given."""
+
+
 def forms(value: str) -> list[bytes]:
     """What a value may look like where it is hidden badly."""
     text = value.encode()
@@ -101,7 +120,9 @@ def told(mooring: Mooring) -> dict[str, bytes]:
             found[f"keeper {path}"] = str(keeper.get(path)).encode()
     commands = (
         ("describe", "server", "keen"), ("describe", "secret", "creds"), ("events",),
-        ("get", "secrets", "-o", "yaml"), ("logs", "keen-0"), ("rollout", "history", "keen"),
+        ("get", "secrets", "-o", "yaml"), ("logs", "keen-0"), ("describe", "server", "telling"),
+        ("get", "inst", "-o", "json"), ("logs", "telling-0"), ("why", "server", "dying"),
+        ("describe", "server", "dying"), ("rollout", "history", "keen"),
     )  # fmt: skip
     for command in commands:
         found[" ".join(command)] = mooring.moor(*command).encode()
@@ -162,6 +183,9 @@ def test_planted_values_are_found_nowhere(mooring: Mooring) -> None:
     mooring.moor("create", "secret", "creds", f"--from-literal=token={OBJECT}")
     mooring.apply(manifest())
     mooring.ready("keen")
+    mooring.apply(TELLING)
+    wait_until("what they say", lambda: said(mooring) == SAID, 20)
+    assert "my token is ***" in mooring.moor("logs", "telling-0")
     environ = environment_of(mooring)
     assert all(value in environ for value in (OBJECT, FILE, VARIABLE, OWN))
 
@@ -190,6 +214,17 @@ def test_planted_values_are_found_nowhere(mooring: Mooring) -> None:
     assert any(hit.startswith(f"{PLAIN} in mooring.db") for hit in searched(kept(mooring), PLAIN))
     mooring.moor("down")
     assert searched(kept(mooring)) == []
+
+
+SAID = {
+    "telling-0": "*** is no token",
+    "dying-0": 'it ended before it was ready: exit 1, "*** is no token"',
+}
+
+
+def said(mooring: Mooring) -> dict[str, str]:
+    rows = mooring.instances()
+    return {name: rows[name]["status"]["message"] for name in SAID if name in rows}  # type: ignore[index]  # JSON
 
 
 def environment_of(mooring: Mooring) -> str:

@@ -137,6 +137,21 @@ def test_a_log_without_a_file_keeps_the_last_line_only(run: Run) -> None:
     run(story())
 
 
+def test_what_is_hidden_is_covered_in_lines_and_in_the_last_one(run: Run, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with Desk(tmp_path / "a.log") as desk:
+            desk.logs.file(str(desk.path), ["s3cret"])
+            desk.logs.file(str(desk.path), ["t0ken"])
+            stream = desk.file.stream()
+            stream.feed(b"with s3c")
+            stream.feed(b"ret\nwith t0ken")
+            stream.flush()
+            assert await desk.written() == ["with ***", "with ***"]
+            assert stream.last_line == "with ***"
+
+    run(story())
+
+
 def test_the_same_path_is_the_same_log(run: Run, tmp_path: Path) -> None:
     async def story() -> None:
         async with Desk(tmp_path / "a.log") as desk:

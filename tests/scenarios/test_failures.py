@@ -99,6 +99,36 @@ def test_no_value_is_told_anywhere(run: Run) -> None:
     run(story())
 
 
+def test_what_a_server_says_is_told_without_its_secrets(run: Run) -> None:
+    async def story() -> None:
+        stage = Stage()
+        async with stage.at_work():
+            await stage.secret("gitea-creds", token="pl4nted-one")
+            await stage.apply("gitea", env=TOKEN, healthCheck={"tool": "whoami"})
+            stage.greetings.failing["gitea"] = RuntimeError("pl4nted-one is no token")
+            await stage.wait(60)
+            row = await only(stage, "gitea")
+            assert (row.health, row.message) == ("degraded", "*** is no token")
+            last = stage.prober.last(ref("gitea"), row.uid)
+            assert last is not None
+            assert last.finding.message == "*** is no token"
+
+            stage.greetings.rejecting["gitea"] = "neither is pl4nted-two"
+            await stage.secret("gitea-creds", token="pl4nted-two")
+            await stage.wait(60)
+            rows = await stage.rows("gitea")
+            assert rows["gitea-0"].message == "*** is no token"
+            assert rows["gitea-1"].message == "handshake failed: neither is ***"
+            stage.runtime.exit(ref("gitea"), "gitea-0", last_line="bye, pl4nted-one")
+            await stage.settle()
+            exits = [e.message for e in await stage.events("gitea") if e.reason == "Exited"]
+            assert exits == ['gitea-0: exit 1, "bye, ***"']
+            events = [event.document() for event in await stage.events("gitea")]
+            assert "pl4nted" not in f"{await stage.find('gitea')!r} {events!r}"
+
+    run(story())
+
+
 def test_a_command_that_fails_at_once_is_tried_ever_less_often(run: Run) -> None:
     async def story() -> None:
         stage = Stage()

@@ -9,6 +9,8 @@ import os
 import sys
 from typing import Any
 
+TELLING = "telling" in sys.argv
+"""Says its token where it should not."""
 TOOL = {"name": "whoami", "inputSchema": {"type": "object"}, "annotations": {"readOnlyHint": True}}
 
 
@@ -23,11 +25,16 @@ def answer(method: str) -> dict[str, Any] | None:
     if method == "tools/call":
         valid = os.environ.get("TOKEN") == "right"
         text = "you are you" if valid else "token is required"
+        if TELLING:
+            text = f"{os.environ['TOKEN']} is no token"
         return {"content": [{"type": "text", "text": text}], "isError": not valid}
     return {} if method == "ping" else None
 
 
 def main() -> None:
+    if TELLING:
+        print("my token is", os.environ["TOKEN"], file=sys.stderr, flush=True)
+        print("my token is", os.environ["TOKEN"], flush=True)
     for line in sys.stdin:
         message = json.loads(line)
         if "id" not in message:

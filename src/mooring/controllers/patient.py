@@ -16,6 +16,7 @@ from mooring.controllers.handshakes import greet
 from mooring.core.aggregate_items import Lists
 from mooring.core.health import Finding, Probe, believe, verdict
 from mooring.core.repeating import safe_tools
+from mooring.core.veil import CLEAR, Veil
 from mooring.core.workload import Observed
 from mooring.core.world import Belief
 from mooring.errors import Conflict, Denied, MooringError, NotFound
@@ -31,9 +32,17 @@ class Patient:
     """One instance."""
 
     def __init__(
-        self, server: MCPServer, instance: Observed, practice: Practice, known: Belief | None
+        self,
+        server: MCPServer,
+        instance: Observed,
+        practice: Practice,
+        known: Belief | None,
+        veil: Veil = CLEAR,
     ) -> None:
-        """`known`: what was believed of it before Mooring was started again."""
+        """`known`: what was believed of it before Mooring was started again.
+
+        `veil`: covers what it says but must not be told.
+        """
         self.name = instance.name
         self.belief = known
         """None until it was greeted."""
@@ -41,6 +50,7 @@ class Patient:
         self.left = False
         """Nobody looks after it any more."""
         self._server = server
+        self._veil = veil
         self._practice = practice
         self._contact = practice.connect(instance.address, server)
         self._lasting = instance.address.startswith("unix:")
@@ -64,9 +74,10 @@ class Patient:
         if self._life is not None:
             self._life.cancel()
 
-    def renew(self, server: MCPServer) -> None:
+    def renew(self, server: MCPServer, veil: Veil = CLEAR) -> None:
         """The server as it is declared now; another health check is tried at once."""
         before, self._server = self._server.spec, server
+        self._veil = veil
         if before.health_check != server.spec.health_check and self.belief is not None:
             self._due = self._practice.clock.monotonic()
             if self._nap is not None:
@@ -136,7 +147,7 @@ class Patient:
     async def _greet(self) -> None:
         answer = await greet(self._contact, self._server, self.name, self._practice.clock)
         if isinstance(answer, str):
-            self._hold(Belief(False, health="unhealthy", message=answer))
+            self._hold(Belief(False, health="unhealthy", message=self._veil.text(answer)))
             return
         self._connect(answer)
         before = self.belief or Belief(False, health="unknown", settled=False)
@@ -161,6 +172,7 @@ class Patient:
         pause = check.interval_seconds * (1 - JITTER * self._practice.chance())
         self._due = began + pause
         found = await self._find_out(check)
+        found = replace(found, message=self._veil.text(found.message))
         self._probes += 1
         after = believe(self._with_tools(belief), found, check.failure_threshold)
         seconds = clock.monotonic() - began

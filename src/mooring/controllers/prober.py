@@ -13,6 +13,7 @@ from mooring.controllers.contact import Connect, Practice
 from mooring.controllers.patient import Patient
 from mooring.core.aggregate_items import Lists
 from mooring.core.health import Probe, remembered
+from mooring.core.veil import CLEAR, Veil
 from mooring.core.workload import Observed
 from mooring.core.world import Belief
 from mooring.errors import Conflict
@@ -44,11 +45,13 @@ class Prober:
         server: MCPServer,
         observed: Iterable[Observed],
         earlier: Mapping[str, MCPServer] = NONE_EARLIER,
+        veil: Veil = CLEAR,
     ) -> Mapping[str, Belief]:
         """What is believed of these instances; begins to look after those that are new.
 
         `earlier`: what instances of other checksums were declared as. They are asked what was
         meant for them, so that a check which only a new version passes takes no old one away.
+        `veil`: covers what they say but must not be told.
         """
         seen = {one.uid: one for one in observed}
         rows = {row.uid: row for row in server.status.instances if row.uid}
@@ -63,9 +66,9 @@ class Prober:
                 if uid in patients:
                     patients[uid].leave()
             elif uid in patients and not patients[uid].left:
-                patients[uid].renew(declared)
+                patients[uid].renew(declared, veil)
             else:
-                patients[uid] = self._admit(declared, one, row)
+                patients[uid] = self._admit(declared, one, row, veil)
         found = {uid: patient.belief for uid, patient in patients.items()}
         return {uid: belief for uid, belief in found.items() if belief is not None}
 
@@ -93,9 +96,11 @@ class Prober:
         patient = self._patients.get(ref, {}).get(uid)
         return None if patient is None else patient.last
 
-    def _admit(self, server: MCPServer, seen: Observed, row: InstanceStatus | None) -> Patient:
+    def _admit(
+        self, server: MCPServer, seen: Observed, row: InstanceStatus | None, veil: Veil
+    ) -> Patient:
         assert self._practice is not None
         known = remembered(row) if row is not None else None
-        patient = Patient(server, seen, self._practice, known)
+        patient = Patient(server, seen, self._practice, known, veil)
         patient.begin()
         return patient

@@ -5,8 +5,8 @@ of them. Nothing is remembered between passes but beliefs, so that a crash in th
 is made good by the next.
 """
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from mooring.clock import Clock
@@ -21,7 +21,8 @@ from mooring.core.ports import ObjectStore, Runtime, SecretStore
 from mooring.core.reconcile import decide
 from mooring.core.reporting import Reports
 from mooring.core.revisions import as_it_was
-from mooring.core.workload import Workload, prepare
+from mooring.core.veil import Veil
+from mooring.core.workload import Observed, Workload, prepare
 from mooring.core.world import World
 from mooring.errors import Conflict, Unavailable
 from mooring.kinds.base import FINALIZER
@@ -30,6 +31,8 @@ from mooring.kinds.server import MCPServer, ServerStatus
 
 RUNNABLE = frozenset({"command", "pypi", "npm", "url"})
 """Sources that run on one machine without a container runtime."""
+HIDDEN = 100
+"""Earlier values of one server that are kept out of what it says, too."""
 REPORTS = 3
 """Attempts at a status while somebody keeps changing the spec."""
 
@@ -76,6 +79,8 @@ class ServerReconciler:
         self._prober = prober
         self._recorder = recorder
         self._around = around
+        self._hidden: dict[Ref, list[str]] = {}
+        """Values of secrets that each server was given, the newest last: never shown."""
 
     async def reconcile(self, ref: Ref) -> datetime | None:
         """One step towards what is wanted; returns when to come back, if time matters."""
@@ -106,16 +111,25 @@ class ServerReconciler:
         target = await self._prepared(server)
         earlier = await self._earlier(server, target.checksum)
         declared = {checksum: one for checksum, (one, _) in earlier.items()}
+        veil = self._veil(server.ref, [target, *(workload for _, workload in earlier.values())])
         return World(
-            observed=observed,
+            observed=tuple(_covered(one, veil) for one in observed),
             target=target,
-            beliefs=self._prober.look(server, observed, declared),
+            beliefs=self._prober.look(server, observed, declared, veil),
             loads=self._around.loads(),
             heard_since=self._around.heard_since,
             store_trouble=self._around.reports.store_trouble(self._clock.monotonic()),
             earlier={checksum: workload for checksum, (_, workload) in earlier.items()},
             base=self._around.base,
         )
+
+    def _veil(self, ref: Ref, made: Iterable[Workload | Complaint]) -> Veil:
+        """Covers the values that instances were given since Mooring was started."""
+        workloads = [one for one in made if isinstance(one, Workload)]
+        now = {one.env[name] for one in workloads for name in one.hidden}
+        before = [value for value in self._hidden.get(ref, ()) if value not in now]
+        self._hidden[ref] = [*before[-HIDDEN:], *sorted(now)]
+        return Veil(self._hidden[ref])
 
     async def _prepared(self, server: MCPServer) -> Workload | Complaint:
         around = self._around
@@ -171,11 +185,20 @@ class ServerReconciler:
         rest = tuple(name for name in server.metadata.finalizers if name != FINALIZER)
         meta = server.metadata.model_copy(update={"finalizers": rest})
         self._prober.forget(server.ref)
+        self._hidden.pop(server.ref, None)
         await self._store.put(server.model_copy(update={"metadata": meta}))
 
     async def _abandon(self, ref: Ref) -> None:
         """Ends the instances of a server that nobody knows any more."""
         self._prober.forget(ref)
+        self._hidden.pop(ref, None)
         for seen in await self._runtime.observe(ref):
             if seen.state != "stopping":
                 await self._runtime.perform(Stop(ref, seen.name, seen.uid, "its server is gone"))
+
+
+def _covered(seen: Observed, veil: Veil) -> Observed:
+    """The instance, with what it said last as it may be told."""
+    if seen.ended is None or not seen.ended.last_line:
+        return seen
+    return replace(seen, ended=replace(seen.ended, last_line=veil.text(seen.ended.last_line)))

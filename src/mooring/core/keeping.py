@@ -30,6 +30,8 @@ class SlotSpec(Struct, frozen=True, kw_only=True):
     """`$(PORT)` in an argument is replaced by the port."""
     env: dict[str, str]
     """The child's whole environment (`PORT` and `HOST` are added for HTTP)."""
+    hidden: tuple[str, ...] = ()
+    """Variables whose values are covered where children say them."""
     cwd: str = ""
     transport: Literal["stdio", "streamable-http"] = "stdio"
     port: int = 0
@@ -44,6 +46,11 @@ class SlotSpec(Struct, frozen=True, kw_only=True):
     """File that the children's stderr (and noise on stdout) is appended to, rotated."""
     user: int = 0
     """Run the children under this uid (where the keeper is root); 0: the keeper's own."""
+
+
+def secrets(spec: SlotSpec) -> list[str]:
+    """Values that are covered where children say them."""
+    return [spec.env[name] for name in spec.hidden if name in spec.env]
 
 
 class Exit(Struct, frozen=True, kw_only=True):

@@ -46,6 +46,7 @@ def slot(workload: Workload, birth: Birth) -> SlotSpec:
         checksum=workload.checksum,
         argv=(*birth.argv, *workload.args),
         env={**birth.base, **workload.env},
+        hidden=workload.hidden,
         cwd=_inside(birth.directory, workload.working_directory),
         transport=workload.transport,
         port=workload.port or 0,

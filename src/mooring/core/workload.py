@@ -43,6 +43,8 @@ class Workload:
     port: int | None = None
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Declared variables with their values, some of them secret: never shown."""
+    hidden: tuple[str, ...] = ()
+    """Those of them whose values come from elsewhere: they are covered where they are said."""
     isolation: Isolation = "shared"
     max_children: int = 50
     idle_seconds: int = 900
@@ -145,6 +147,7 @@ def make(server: MCPServer, environment: Resolution, resolved: Resolved | None) 
         path=spec.path,
         port=spec.port,
         env=environment.values,
+        hidden=tuple(sorted(v.name for v in spec.env if v.value_from is not None)),
         isolation=spec.isolation,
         max_children=spec.max_children,
         idle_seconds=spec.idle_seconds,

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -17,6 +18,7 @@ from weakref import WeakValueDictionary
 from mooring import telemetry
 from mooring.clock import Clock
 from mooring.core import logline
+from mooring.core.veil import CLEAR, Veil
 
 SIZE = 10 * 1024 * 1024
 """Bytes of one file; then a new one is begun."""
@@ -41,12 +43,16 @@ class Logs:
         self._thread = ThreadPoolExecutor(1, "logs")
         self._files: WeakValueDictionary[str, LogFile] = WeakValueDictionary()
 
-    def file(self, path: str) -> "LogFile":
-        """The log of that path; an empty path is a log that keeps nothing."""
+    def file(self, path: str, hidden: Iterable[str] = ()) -> "LogFile":
+        """The log of that path, where these values are covered, and those given before.
+
+        An empty path is a log that keeps nothing.
+        """
         found = self._files.get(path)
         if found is None:
             found = LogFile(path, self._clock, self._thread, self._size)
             self._files[path] = found
+        found.hide(hidden)
         return found
 
     async def close(self, seconds: float = 5.0) -> None:
@@ -66,15 +72,27 @@ class LogFile:
         self._clock = clock
         self._thread = thread
         self._size = size
+        self._hidden: frozenset[str] = frozenset()
+        self._veil = CLEAR
         self._waiting = bytearray()
         self._dropped = 0
         self._writing: asyncio.Future[int] | None = None
         self._complained = -_COMPLAINTS
 
+    def hide(self, values: Iterable[str]) -> None:
+        """From now on these are covered, too."""
+        more = self._hidden.union(values)
+        if more != self._hidden:
+            self._hidden, self._veil = more, Veil(more)
+
+    def covered(self, text: bytes) -> bytes:
+        """The text, without what is hidden."""
+        return self._veil.octets(text)
+
     def line(self, text: bytes) -> None:
         """Something said in one piece: each of its lines, with the time."""
         if text:
-            self.write(self._stamped(text.removesuffix(b"\n") + b"\n"))
+            self.write(self._stamped(self.covered(text).removesuffix(b"\n") + b"\n"))
 
     def mark(self, *words: object) -> None:
         """A remark of the keeper's own."""
@@ -162,7 +180,8 @@ class LogStream:
     def last_line(self) -> str:
         """The last line that is not blank, cut."""
         lines = [line for line in self._tail.splitlines() if line.strip()]
-        return lines[-1].strip()[:LAST_LINE].decode(errors="replace") if lines else ""
+        last = self._file.covered(lines[-1].strip()) if lines else b""
+        return last[:LAST_LINE].decode(errors="replace")
 
 
 class Drain:

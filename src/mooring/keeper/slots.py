@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 
 from mooring.clock import Clock
-from mooring.core.keeping import Changes, SlotSpec, SlotState
+from mooring.core.keeping import Changes, SlotSpec, SlotState, secrets
 from mooring.errors import Conflict, NotFound, Unavailable
 from mooring.keeper.child import Spawner
 from mooring.keeper.logfile import Logs
@@ -44,7 +44,9 @@ class Slots:
         if slot is None:
             if self.ending:
                 raise Unavailable("KeeperGone", "the keeper is ending and starts nothing more")
-            slot = self._slots[spec.uid] = Slot(spec, self._logs.file(spec.log), self._around)
+            slot = self._slots[spec.uid] = Slot(
+                spec, self._logs.file(spec.log, secrets(spec)), self._around
+            )
             self._news.changed(spec.uid)
             self._tasks.create_task(slot.hold())
         with contextlib.suppress(TimeoutError):

@@ -10,7 +10,7 @@ from typing import Literal, Self
 
 from mooring import telemetry
 from mooring.clock import Clock
-from mooring.core.keeping import Exit, SlotSpec
+from mooring.core.keeping import Exit, SlotSpec, secrets
 from mooring.errors import Unavailable
 from mooring.keeper.child import Child
 from mooring.keeper.forking import LOST, Forker, ForkRequest, InitLine, Unborn
@@ -46,7 +46,7 @@ class ForkSpawner:
 
     async def _start(self, spec: SlotSpec, pipes: "_Pipes", request: ForkRequest) -> Child:
         """Raises Unborn and OSError."""
-        drain = Drain(pipes.take("err"), self._logs.file(spec.log).stream())
+        drain = Drain(pipes.take("err"), self._logs.file(spec.log, secrets(spec)).stream())
         life = _Life(self._clock, self._ladder, drain, request.env[MARKER])
         try:
             line, pid = await self._bear(request, pipes, life)
