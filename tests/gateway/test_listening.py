@@ -1,9 +1,12 @@
 """GET: the stream on which a server speaks unasked."""
 
+import asyncio
 from typing import Any
 
 from support.fronting import eventually
 from support.standin import JSON, SSE, failure, message
+
+from mooring.gateway import listening
 
 MODERN = {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}
 GET = "GET /servers/notes/mcp HTTP/1.1\r\nHost: HOST\r\nAccept: text/event-stream\r\n"
@@ -66,6 +69,28 @@ def test_a_lingering_stream_is_waited_for(world: Any, run: Any) -> None:
             reader, writer = await w.raw(get(session))
             assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
             writer.close()
+
+    run(story())
+
+
+def test_a_stream_that_lingers_on_is_not_waited_for_for_ever(
+    world: Any, run: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(listening, "PATIENCE", 0.15)
+
+    async def story() -> None:
+        async with world() as w:
+            session = await w.open()
+            standin = w.standins["notes"][0]
+
+            async def lingering(exchange: Any) -> None:
+                exchange.respond(409, (JSON,), failure(None, -32600))
+
+            standin.behaviour = lingering
+            async with asyncio.timeout(5):
+                said = await w.ask(method="GET", mcp_session_id=session)
+            assert (said.status, said.body) == (409, failure(None, -32600))
+            assert sum(r.method == "GET" for r in standin.seen) >= 2
 
     run(story())
 
