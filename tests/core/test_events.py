@@ -55,11 +55,32 @@ def test_foreign_text_cannot_steer_a_terminal_and_is_cut() -> None:
     assert len(found.message) <= 2100
 
 
-def test_the_newest_are_kept() -> None:
+def test_the_first_and_the_newest_are_kept() -> None:
     happened = [told(number, at=number) for number in range(events.KEPT + 3)]
     random.Random(1).shuffle(happened)
     dropped = events.surplus(happened, START + timedelta(minutes=5))
-    assert [event.message for event in dropped] == ["exit 0", "exit 1", "exit 2"]
+    assert [event.message for event in dropped] == ["exit 1", "exit 2", "exit 3"]
+
+
+def test_what_is_told_in_other_words_each_time_pushes_nothing_else_out() -> None:
+    others = [
+        events.first(TIME, Happening(reason, "time-0: so it was"), START)
+        for reason in ("Starting", "Ready", "RolloutStarted")
+    ]
+    kept = [*others, *(told(number, at=10 + number) for number in range(events.KEPT * 3))]
+    dropped = events.surplus(kept, START + timedelta(minutes=5))
+    left = [event for event in kept if event not in dropped]
+    assert len(left) == events.KEPT
+    assert left[:4] == kept[:4]
+    assert left[-1] == kept[-1]
+
+
+def test_with_as_many_reasons_as_events_the_oldest_go() -> None:
+    happened = [
+        events.first(TIME, Happening(f"Reason{number}", "so"), START + timedelta(seconds=number))
+        for number in range(events.KEPT + 2)
+    ]
+    assert events.surplus(happened, START + timedelta(minutes=5)) == tuple(happened[:2])
 
 
 def test_an_old_one_that_repeats_is_kept_and_an_old_one_that_does_not_is_dropped() -> None:

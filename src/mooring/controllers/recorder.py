@@ -2,7 +2,7 @@
 
 Whoever records something never waits for it to be written. What had not happened before is
 written at once; repeats are counted, and the count is written every five minutes at most. Of
-each object the newest events are kept, and none for longer than a day.
+each object so many events are kept (`core/events.surplus`), and none for longer than a day.
 """
 
 import asyncio

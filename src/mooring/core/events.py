@@ -66,11 +66,21 @@ def again(event: Event, now: datetime) -> Event:
 
 
 def surplus(events: Iterable[Event], now: datetime) -> tuple[Event, ...]:
-    """Which Events of one object are dropped, oldest first."""
+    """Which Events of one object are dropped: those that are old, and what is too many.
+
+    Of the reason that has most Events the oldest go, but for its very first one: what happens all
+    the time, in other words each time, pushes out neither anything else nor how it began.
+    """
     ordered = sorted(events, key=lambda e: (_last(e, now), e.metadata.name))
-    crowded = ordered[: max(0, len(ordered) - KEPT)]
-    rest = ordered[len(crowded) :]
-    return (*crowded, *(event for event in rest if now - _last(event, now) > AGE))
+    old = [event for event in ordered if now - _last(event, now) > AGE]
+    left: dict[str, list[Event]] = {}
+    for event in ordered[len(old) :]:
+        left.setdefault(event.reason, []).append(event)
+    crowded = []
+    for _ in range(len(ordered) - len(old) - KEPT):
+        most = max(left.values(), key=len)
+        crowded.append(most.pop(min(1, len(most) - 1)))
+    return (*old, *crowded)
 
 
 def beyond(events: Iterable[Event], now: datetime) -> tuple[Event, ...]:
