@@ -10,6 +10,7 @@ from support.fronting import eventually
 from support.joining import Backend, Joined, joined, tool
 from support.standin import JSON, SSE, failure, message, result
 
+from mooring.clock import SystemClock
 from mooring.transports.http_server import Exchange
 from mooring.transports.sse import EventSplitter, encode
 
@@ -284,6 +285,36 @@ def test_what_a_backend_says_unasked_reaches_the_client_that_listens(run: Run) -
             await joint["mail"].say("notifications/message", **note)
             said = await asyncio.wait_for(heard.get(), 2)
             assert (said["method"], said["params"]) == ("notifications/message", note)
+
+    run(story())
+
+
+@pytest.mark.parametrize("why", ["it has no such page", "its sessions do not move"])
+def test_a_backend_that_gives_no_stream_is_not_opened_anew(run: Run, why: str) -> None:
+    async def story() -> None:
+        async with joined("notes") as joint:
+            notes = joint["notes"]
+            if why == "its sessions do not move":
+                joint.specs["notes"] = {"recovery": "fail"}
+                joint.table()
+
+            async def without(exchange: Exchange) -> None:
+                if exchange.request.method == "GET":
+                    exchange.respond(404, (JSON,), failure(None, -32600))
+                    if why == "its sessions do not move":
+                        notes.sessions.clear()
+                else:
+                    await notes.serve(exchange)
+
+            session = await joint.open()
+            await joint.ask(session, "tools/call", name="notes_add", arguments={})
+            opened = notes.opened
+            notes.behaviour = without
+            await listening(joint, session)
+            await eventually(lambda: any(each.method == "GET" for each in notes.seen))
+            await eventually(lambda: "ping" in notes.asked or not notes.sessions)
+            await SystemClock().sleep(0.1)
+            assert notes.opened == opened
 
     run(story())
 

@@ -312,20 +312,35 @@ class Backends:
         to, _ = address(self._room, state, half)
         parcel = Parcel("GET", headers + more, b"", True, SECONDS)
         sent = await self._room.courier.deliver(entry, to, parcel)
-        if isinstance(sent, Reject) or sent.reply.status == 404:
-            if not isinstance(sent, Reject):
-                sent.close()
-            outcome = await self._room.recovery.recover(session, generation, headers, None)
-            if isinstance(outcome, Moved):
-                return b""
-            raise Unavailable("RecoveryFailed", f"the session at {half.backend} is over")
+        if isinstance(sent, Reject):
+            lost = sent.reason == "SessionLost"
+            return await self._moved(half, session, generation, headers if lost else None)
         try:
+            if sent.reply.status == 404 and await self._room.recovery.confirms(
+                session, generation, sent.upstream
+            ):
+                sent.close()
+                return await self._moved(half, session, generation, headers)
             half.deaf = sent.reply.status in NO_STREAM or not _is_stream(sent)
             if half.deaf:
                 raise Unavailable("UpstreamError", f"{half.backend} has no stream")
             return await self._hear(state, hearing, sent, last)
         finally:
             sent.close()
+
+    async def _moved(
+        self, half: Half, session: Session, generation: int, headers: Headers | None
+    ) -> bytes:
+        """Has a lost session move, if it may; its stream begins anew.
+
+        Without headers it is not lost, only out of reach. Raises Unavailable where it did not move.
+        """
+        entry = self._server.declared.backends[half.backend]
+        if headers is not None and entry.recovery != "fail":
+            outcome = await self._room.recovery.recover(session, generation, headers, None)
+            if isinstance(outcome, Moved):
+                return b""
+        raise Unavailable("RecoveryFailed", f"the session at {half.backend} is over")
 
     async def _hear(self, state: ClientState, hearing: Hearing, sent: Sent, last: bytes) -> bytes:
         splitter = EventSplitter()
