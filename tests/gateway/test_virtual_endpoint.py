@@ -86,6 +86,25 @@ def test_one_question_to_a_backend_answers_many_sessions(run: Run) -> None:
     run(story())
 
 
+def test_backends_are_asked_once_before_any_client_is_there(run: Run) -> None:
+    async def story() -> None:
+        async with joined("notes", "mail", "alone") as joint:
+            joint.specs["alone"] = {"group": None}
+            joint.states["mail"] = {"health": "unhealthy"}
+            joint.table()
+            await eventually(lambda: "tools/list" in joint["notes"].asked)
+            joint["mail"].asked.clear()
+            joint.states.clear()
+            joint.table()
+            await eventually(lambda: "tools/list" in joint["mail"].asked)
+            joint.table()
+            assert len(await joint.listed(await joint.open())) == 4
+            for name in ("notes", "mail"):
+                assert len(joint[name].asked["tools/list"]) == 1
+
+    run(story())
+
+
 def test_all_pages_of_a_backend_are_read(run: Run) -> None:
     async def story() -> None:
         notes = Backend("notes")
@@ -542,10 +561,8 @@ def test_credentials_go_to_whom_they_are_for_and_the_list_is_the_callers_own(run
                 await mine.serve(exchange)
 
         mine.behaviour = behave
+        mine.health, mine.forwarded = "unauthenticated", ["Authorization"]
         async with joined(notes, mine) as joint:
-            joint.specs["mine"] = {"auth": {"forward": ["Authorization"]}}
-            joint.states["mine"] = {"health": "unauthenticated"}
-            joint.table()
             said = await joint.initialize()
             assert await joint.listed(said.session) == ["notes_add", "notes_find"]
             asked = message("tools/list", 3)
@@ -619,11 +636,11 @@ def test_a_caller_whose_login_a_backend_refuses_hears_so(run: Run, method: str) 
 
 def test_a_backend_that_wants_a_login_is_not_listed(run: Run) -> None:
     async def story() -> None:
-        async with joined("notes", "mine") as joint:
-            joint.states["mine"] = {"health": "unauthenticated"}
-            joint.table()
+        mine = Backend("mine")
+        mine.health = "unauthenticated"
+        async with joined("notes", mine) as joint:
             session = await joint.open()
             assert await joint.listed(session) == ["notes_add", "notes_find"]
-            assert joint["mine"].seen == []
+            assert mine.seen == []
 
     run(story())

@@ -62,6 +62,10 @@ class Backend(Standin):
         self.page = 1000
         self.stateless = False
         """It also speaks the stateless era."""
+        self.health = "healthy"
+        """What its instance is believed to be from the beginning."""
+        self.forwarded: list[str] = []
+        """Headers of callers that it is declared to be sent, from the beginning."""
         self.hints: dict[str, Any] = {"ttlMs": 1000, "cacheScope": "public"}
 
     async def serve(self, exchange: Exchange) -> None:
@@ -196,10 +200,13 @@ class Joined:
 
     def _server(self, backend: Backend) -> MCPServer:
         row = {
-            "name": f"{backend.name}-0", "uid": backend.uid, "state": "Ready", "health": "healthy",
-            "address": f"http://127.0.0.1:{backend.address.port}/mcp",
+            "name": f"{backend.name}-0", "uid": backend.uid, "state": "Ready",
+            "health": backend.health, "address": f"http://127.0.0.1:{backend.address.port}/mcp",
         } | self.states.get(backend.name, {})  # fmt: skip
-        spec = {"source": {"command": ["x"]}, "group": "team"} | self.specs.get(backend.name, {})
+        forwarded = {"forward": backend.forwarded}
+        spec = {"source": {"command": ["x"]}, "group": "team", "auth": forwarded} | self.specs.get(
+            backend.name, {}
+        )
         status = {"instances": [row], "message": "Starting 0/1", "phase": "Ready"}
         told = {"apiVersion": API, "kind": "MCPServer", "metadata": {"name": backend.name}}
         return MCPServer.model_validate(told | {"spec": spec, "status": status})

@@ -127,6 +127,7 @@ class Catalogs:
         found = self._watches.get(key)
         if found is None:
             found = self._watches[key] = Watch(key, entry)
+        if found.task is None:
             found.task = self._errands.start(self._keep(found))
         found.used_at = self._clock.monotonic()
         return found

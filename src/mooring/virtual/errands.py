@@ -26,6 +26,11 @@ class Errands:
         """From now on work is done in this group; with None, not at all."""
         self._group = group
 
+    @property
+    def going(self) -> bool:
+        """Whether there is a group to do anything in."""
+        return self._group is not None
+
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
         """Begins one; None where it cannot."""
         if self._group is None or self._count >= LIMIT:

@@ -71,6 +71,16 @@ class VirtualServer:
         if not self._announcing:
             self._announcing = self.room.errands.start(self._announce()) is not None
 
+    def begin(self) -> None:
+        """Has its backends asked what they offer before a client wants to know.
+
+        In the era of sessions, which most clients speak; where credentials are sent on, when
+        there are some.
+        """
+        for entry in self.declared.visible(NOBODY):
+            era: Era = "stateless" if entry.eras == "stateless" else "session"
+            self._watch(entry, era, NOBODY)
+
     async def sight(
         self, era: Era, caller: Caller = NOBODY, seconds: float = LIST_SECONDS
     ) -> Sight:

@@ -82,7 +82,9 @@ class Virtuals:
             self._known[virtual.ref] = found
             found.server.become(declared)
             answering |= dict.fromkeys(virtual.paths, found)
-        self.room.catalogs.swap({entry.ref: entry for entry in table.entries})
+        backends = (each for virtual in table.virtuals for each in virtual.backends.values())
+        self.room.catalogs.swap({entry.ref: entry for entry in backends})
+        self._begin()
         return answering
 
     async def run(self) -> None:
@@ -92,6 +94,7 @@ class Virtuals:
                 self.room.errands.begin(group)
                 for served in self._known.values():
                     served.server.changed()
+                self._begin()
                 while True:
                     await self.room.clock.sleep(TICK)
                     try:
@@ -113,6 +116,11 @@ class Virtuals:
         for ref, served in self._known.items():
             if ref.namespace == backend.namespace and served.server.concerns(backend.name):
                 served.server.changed(said)
+
+    def _begin(self) -> None:
+        if self.room.errands.going:
+            for served in self._known.values():
+                served.server.begin()
 
     def _keep(self) -> None:
         """What sessions have at backends is in use as long as they are; others are forgotten."""
