@@ -293,6 +293,39 @@ def test_a_backend_that_comes_or_goes_changes_the_list(run: Run) -> None:
     run(story())
 
 
+def test_a_call_waits_for_its_backend_that_is_being_started_again(run: Run) -> None:
+    async def story() -> None:
+        async with joined("notes", "mail") as joint:
+            session = await joint.open()
+            await joint.ask(session, "tools/call", name="notes_add", arguments={})
+            joint.states["notes"] = {"state": "Starting", "health": "unknown"}
+            joint.table()
+            call = joint.ask(session, "tools/call", name="notes_find", arguments={})
+            asked = asyncio.ensure_future(call)
+            for _ in range(3):
+                assert await joint.listed(session) == ["mail_add", "mail_find"]
+            joint.states.clear()
+            joint.table()
+            assert (await asked).json["result"]["who"] == "notes"
+
+    run(story())
+
+
+def test_a_call_to_a_backend_that_has_failed_is_told_so_at_once(run: Run) -> None:
+    async def story() -> None:
+        async with joined("notes", "mail") as joint:
+            session = await joint.open()
+            await joint.ask(session, "tools/call", name="notes_add", arguments={})
+            joint.states["notes"] = {"health": "unhealthy"}
+            joint.table()
+            began = asyncio.get_running_loop().time()
+            said = await joint.ask(session, "tools/call", name="notes_find", arguments={})
+            assert said.json["error"]["message"] == "Unknown tool: notes_find; away now: notes"
+            assert asyncio.get_running_loop().time() - began < 5.0
+
+    run(story())
+
+
 def test_what_a_backend_says_unasked_reaches_the_client_that_listens(run: Run) -> None:
     async def story() -> None:
         async with joined("notes", "mail") as joint:

@@ -335,7 +335,9 @@ class InSession:
     # -- whose it is ------------------------------------------------------------------------
 
     async def _better(self, state: ClientState) -> Sight:
-        """What the client sees, when all backends have been heard or given up."""
+        """What the client sees, when all backends have been heard or given up, and those that it
+        has a session at and that are being started again."""
+        await self._server.back(state.halves, CALL_SECONDS)
         await self._server.sight("session", state.caller, CALL_SECONDS)
         return self._server.own(state)
 
@@ -366,6 +368,8 @@ class InSession:
     def _unknown(self, call: Call, state: ClientState, kind: str, name: str) -> None:
         missing = self._server.own(state).missing
         why = f"; not heard of yet: {', '.join(sorted(missing))}" if missing else ""
+        away = self._server.away(state.halves)
+        why += f"; away now: {', '.join(away)}" if away else ""
         say_no(call, INVALID_PARAMS, f"Unknown {kind}: {name}{why}")
 
 

@@ -25,6 +25,8 @@ LIST_SECONDS: Final = 0.8
 """How long a list waits for backends that have never answered."""
 CALL_SECONDS: Final = 10.0
 """How long a request waits for them that may be for one of them."""
+LOOK_AGAIN: Final = 0.05
+"""Seconds between two looks whether a backend is back."""
 SIGHTS: Final = 1000
 """Callers with credentials of their own for whom it is kept what they see."""
 COALESCE: Final = 0.2
@@ -94,6 +96,24 @@ class VirtualServer:
             if waiting:
                 await settled(waiting, max(until - self.room.clock.monotonic(), 0))
         return self.seen(era, caller)
+
+    async def back(self, backends: Iterable[str], seconds: float) -> None:
+        """Returns when none of these is on its way back any more, or after so many seconds."""
+        clock = self.room.clock
+        until = clock.monotonic() + seconds
+        while clock.monotonic() < until and any(map(self._returns, backends)):
+            await clock.sleep(LOOK_AGAIN)
+
+    def away(self, backends: Iterable[str]) -> list[str]:
+        """Those of them that clients see nothing of now, though they are in the group."""
+        declared = self.declared
+        group = declared.virtual.backends
+        return sorted(b for b in backends if b in group and b not in declared.backends)
+
+    def _returns(self, backend: str) -> bool:
+        """Whether an instance of it is starting, and none has answered yet."""
+        judged = self.declared.virtual.judgement.backends
+        return any(each.name == backend and each.word == "unknown" for each in judged)
 
     def seen(self, era: Era, caller: Caller = NOBODY) -> Sight:
         """What a caller sees now."""
