@@ -264,7 +264,12 @@ def test_maps_are_merged_by_their_keys_when_several_apply(api: Served, k: Kubect
 
 def test_views_and_events_are_looked_at(api: Served, k: Kubectl) -> None:
     held = api.report(api.put(server()), instances=(row("time-0"),))
-    about = {"kind": "MCPServer", "name": "time", "uid": held.metadata.uid}
+    about = {
+        "apiVersion": "mooring.dev/v1alpha1",
+        "kind": "MCPServer",
+        "name": "time",
+        "uid": held.metadata.uid,
+    }
     api.put(
         made(
             {
@@ -279,6 +284,10 @@ def test_views_and_events_are_looked_at(api: Served, k: Kubectl) -> None:
     )
     assert "time-0" in done(k, "get", "inst")
     assert "time-0 is ready" in done(k, "get", "events")
+    mine = "involvedObject.apiVersion=mooring.dev/v1alpha1,involvedObject.name=time,source=mooring"
+    assert "time-0 is ready" in done(k, "get", "events", "--field-selector", mine)
+    if k("events", "--help").code == 0:  # a command of newer ones
+        assert "time-0 is ready" in done(k, "events", "--for", "mcps/time")
     assert "Started" in done(k, "describe", "mcps", "time")
     assert done(k, "get", "ns").split()[3:5] == ["default", "Active"]
 

@@ -231,6 +231,30 @@ def test_lists_are_whole_sorted_and_selected(api: Served) -> None:
     assert names("fieldSelector=metadata.namespace!%3Ddefault", everywhere) == ["other/a"]
 
 
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("resourceVersion=0", 200),
+        ("resourceVersion=1", 200),
+        ("resourceVersion=2&resourceVersionMatch=NotOlderThan", 200),
+        ("resourceVersion=2&resourceVersionMatch=Exact", 200),
+        ("resourceVersion=1&resourceVersionMatch=Exact", 410),
+        ("resourceVersion=3", 410),
+        ("resourceVersion=x", 400),
+        ("resourceVersion=1&resourceVersionMatch=Later", 400),
+    ],
+)
+def test_a_list_is_never_of_another_version_than_was_asked_for(
+    api: Served, query: str, status: int
+) -> None:
+    for name in ("a", "b"):
+        api.put(server(name))
+    answer = api.ask("GET", f"{SERVERS}?{query}")
+    assert answer.status == status
+    if status == 410:
+        assert answer.document["reason"] == "Expired"
+
+
 def test_a_table_is_answered_to_who_asks_for_one(api: Served) -> None:
     api.report(
         api.put(server(replicas=2)),
@@ -320,7 +344,11 @@ def test_unknown_fields_are_refused_otherwise(api: Served) -> None:
     twice = json.dumps(document()).replace('"spec":', '"spec": {}, "spec":').encode()
     refused = api.ask("POST", SERVERS, twice)
     assert (refused.status, "spec is there twice" in refused.document["message"]) == (400, True)
-    assert api.ask("POST", f"{SERVERS}?fieldValidation=Ignore&dryRun=All", twice).status == 201
+    for validation in ("Ignore", "Warn"):
+        query = f"?fieldValidation={validation}&dryRun=All"
+        taken = api.ask("POST", SERVERS + query, twice)
+        warned = "spec is there twice" in taken.headers.get("warning", "")
+        assert (taken.status, warned) == (201, validation == "Warn")
     unsound = api.ask("POST", f"{SERVERS}?fieldValidation=Ignore", document(group="a\0b"))
     assert unsound.status == 422
 

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from mooring.core.naming import NAMINGS
 from mooring.errors import REASONS
 from mooring.programs.settings import reference
 
@@ -28,6 +29,12 @@ def test_every_room_is_on_the_architecture_page() -> None:
     page = (ROOT / "ARCHITECTURE.md").read_text()
     rooms = [p.name for p in SOURCE.iterdir() if p.is_dir() and p.name[0] != "_"]
     assert [room for room in rooms if f"`{room}/`" not in page] == []
+
+
+def test_every_kind_is_in_the_guide_to_kubectl() -> None:
+    page = (ROOT / "docs/guides/kubectl.md").read_text()
+    names = [name for each in NAMINGS for name in (each.plural, *each.aliases)]
+    assert [name for name in names if f"`{name}`" not in page] == []
 
 
 def without_code(text: str) -> str:

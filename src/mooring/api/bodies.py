@@ -61,15 +61,34 @@ async def json_document(request: Request, *, secret: bool = False) -> Mapping[st
 
 
 async def json_value(request: Request, kind: str) -> Any:
-    """The JSON in the body, which is of this type."""
+    """The JSON in the body, which is of this type.
+
+    A field that is there twice is refused, or noted for a warning, as the request asks for.
+    """
     if (media_type(request) or JSON) != kind:
         raise Invalid(
             "UnsupportedMediaType", f"expected {kind}, found {media_type(request) or 'nothing'}"
         )
-    content = await body(request)
+    content, strict = await body(request), validation(request) == "Strict"
+    twice: list[str] = []
+
+    def mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        if len(made) < len(pairs):
+            counted = Counter(name for name, _ in pairs)
+            twice.extend(
+                f"the field {printable(name)} is there twice"
+                for name, times in counted.items()
+                if times > 1
+            )
+            if strict:
+                raise ValueError(twice[0])
+        return made
+
     try:
-        unique = _unique if validation(request) == "Strict" else None
-        return json.loads(content, parse_constant=_refuse, object_pairs_hook=unique)
+        value = json.loads(content, parse_constant=_refuse, object_pairs_hook=mapping)
+        request.state.twice = twice
+        return value
     except (ValueError, RecursionError) as error:
         why = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise Invalid("BadRequest", f"the body cannot be read: {why}") from None
@@ -93,15 +112,6 @@ def one_declared(content: str, namespace: str) -> Mapping[str, Any]:
         found = len(manifest.declared)
         raise Refused([Complaint("", f"must be one document, found {found}")])
     return manifest.declared[0].document
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        counted = Counter(name for name, _ in pairs)
-        twice = next(name for name, times in counted.items() if times > 1)
-        raise ValueError(f"the field {printable(twice)} is there twice")
-    return made
 
 
 def _refuse(constant: str) -> None:

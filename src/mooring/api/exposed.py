@@ -24,9 +24,11 @@ def _involving(event: Document) -> dict[str, str]:
     about = event.get("involvedObject") or {}
     mine = {
         f"involvedObject.{key}": str(about.get(key, ""))
-        for key in ("kind", "namespace", "name", "uid")
+        for key in ("apiVersion", "kind", "namespace", "name", "uid")
     }
-    return _named(event) | mine | {key: str(event.get(key, "")) for key in ("type", "reason")}
+    source = (event.get("source") or {}).get("component", "")
+    said = {key: str(event.get(key, "")) for key in ("type", "reason")}
+    return _named(event) | mine | said | {"source": str(source)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from mooring.api.streams import Stream, Write
 from mooring.api.watches import LONGEST_SECONDS, Scope, Watch
 from mooring.clock import Clock
 from mooring.core import selectors
-from mooring.errors import Invalid
+from mooring.errors import Conflict, Invalid
 
 Document = Mapping[str, Any]
 
@@ -43,6 +43,7 @@ class Looking:
             page = self._pages.next(request, token, limit)
         else:
             found = await feed.list(scope.namespace)
+            _wanted_version(request, found.version)
             documents = [each for each in found.documents if scope.matches(feed, each)]
             page = self._pages.first(request, documents, found.version, limit)
         metadata: dict[str, Any] = {"resourceVersion": page.version}
@@ -139,6 +140,22 @@ def number(request: Request, name: str) -> float | None:
     if not 0 <= found < float("inf"):
         raise Invalid("BadRequest", f"{name}: expected a number, found {given!r}")
     return found
+
+
+def _wanted_version(request: Request, present: str) -> None:
+    """Refuses a list that has to be of another version than the present one."""
+    wanted = request.query_params.get("resourceVersion", "")
+    match = request.query_params.get("resourceVersionMatch", "")
+    if match not in ("", "Exact", "NotOlderThan"):
+        raise Invalid(
+            "BadRequest", f"resourceVersionMatch: expected Exact or NotOlderThan, found {match!r}"
+        )
+    if not wanted or (wanted == "0" and match != "Exact"):
+        return
+    if not (wanted.isascii() and wanted.isdigit()):
+        raise Invalid("BadRequest", f"resourceVersion: expected a version, found {wanted!r}")
+    if int(wanted) > int(present) or (match == "Exact" and wanted != present):
+        raise Conflict("Expired", f"the list is of version {present}, not {wanted}; list again")
 
 
 def _scope(request: Request, feed: Feed) -> Scope:

@@ -164,9 +164,10 @@ def _christened(document: Document) -> Document:
 
 
 def _warned(made: Response, request: Request, unknown: Collection[Complaint]) -> Response:
-    """The answer with a warning for each field that was left out."""
-    if unknown and validation(request) == "Warn":
-        said = (str(each).encode("ascii", "replace").decode() for each in unknown)
+    """The answer with a warning for each field that was left out, or was there twice."""
+    told = [*map(str, unknown), *getattr(request.state, "twice", ())]
+    if told and validation(request) == "Warn":
+        said = (each.encode("ascii", "replace").decode() for each in told)
         made.headers["warning"] = ", ".join("299 - " + json.dumps(each) for each in said)
     return made
 
