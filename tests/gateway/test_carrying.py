@@ -836,6 +836,30 @@ def test_a_gateway_without_a_record_recovers_nothing(world: Any, run: Any) -> No
     run(story())
 
 
+def test_a_gateway_that_heard_of_no_move_follows_what_is_written(world: Any, run: Any) -> None:
+    class Quiet(MemorySessions):
+        """Tells nobody of changes."""
+
+        async def changes(self) -> Any:
+            await asyncio.Event().wait()
+            yield
+
+    async def story() -> None:
+        records = Quiet(SystemClock())
+        async with world({"notes": 3}, records=records) as w, world({}, records=records) as second:
+            second.standins = w.standins
+            second.table()
+            session = await w.open()
+            owner = next(s for s in w.standins["notes"] if s.sessions)
+            assert (await second.call(session=session)).json["result"]["who"] == owner.name
+            owner.sessions.clear()
+            moved = (await w.call(session=session)).json["result"]
+            assert (await second.call(session=session)).json["result"] == moved
+            assert sum(said_to(s, b"initialize") for s in w.standins["notes"]) == 2
+
+    run(story())
+
+
 def test_a_gateway_that_shares_the_records_follows_and_recovers(world: Any, run: Any) -> None:
     async def story() -> None:
         async with world({"notes": 3}) as w, world({"notes": 0}, records=w.records) as second:
