@@ -42,6 +42,14 @@ class Process(NamedTuple):
     file: str
     """Its ledger."""
 
+    @property
+    def slot(self) -> str:
+        """The instance that it is a child of."""
+        pid = process_of(self.space, self.pid, self.file)
+        variables = Path(f"/proc/{pid}/environ").read_text().split("\0")
+        marker = next(each for each in variables if each.startswith("MOORING_SLOT="))
+        return marker.rpartition("/")[0]
+
     def signal(self, number: int) -> None:
         """Sends it a signal; nobody else, should it be gone."""
         pid = process_of(self.space, self.pid, self.file)
@@ -188,17 +196,53 @@ def test_a_session_whose_own_child_is_killed_goes_on_with_another(stdio: Server,
     assert sum(ledger.count("initialize")[f"m{n}"] for n in range(1, 6)) == 5
 
 
+def test_sessions_of_a_stdio_instance_whose_children_are_killed_go_on(stdio: Server) -> None:
+    with Crowd([stdio.url], SESSIONS) as crowd:
+        crowd.answered(200)
+        one = stdio.owner("m0")
+        owners = {member.name: stdio.owner(member.name) for member in crowd.members}
+        lost = {name for name, each in owners.items() if each.slot == one.slot}
+        for name in lost:
+            owners[name].signal(signal.SIGKILL)
+        crowd.answered(1000)
+    ledger = stdio.ledger
+    assert 10 <= len(lost) <= 40
+    for member in crowd.members:
+        name = member.name
+        times = 2 if name in lost else 1
+        assert (ledger.count("initialize")[name], name) == (times, name)
+        assert (ledger.count("initialized")[name], name) == (times, name)
+        allowed = {"ChildExited", "OutcomeUnknown"} if name in lost else set()
+        assert set(member.failures) <= allowed, (name, member.failures)
+        assert member.failures.total() <= 2
+    assert ledger.twice == []
+    assert crowd.within(0.99) < 2
+
+
 def test_sessions_that_share_a_child_which_is_killed_go_on_with_another(mooring: Mooring) -> None:
     server = Server(mooring, "shared", "replicas: 2")
-    with Crowd([server.url], 20) as crowd:
-        crowd.answered(100)
+    with Crowd([server.url], SESSIONS) as crowd:
+        crowd.answered(200)
         (one, *_) = [line for line in server.ledger.lines if line["what"] == "call"]
         Process(one["space"], one["pid"], one["life"], str(server.path)).signal(signal.SIGKILL)
-        crowd.answered(300)
+        crowd.answered(1000)
+    ledger = server.ledger
+    calls = [line for line in ledger.lines if line["what"] == "call"]
+    held = {line["mark"].partition(":")[0] for line in calls if line["life"] == one["life"]}
+    log = (mooring.home / "out").read_text()
+    moved = [line for line in log.splitlines() if "session.recovered" in line]
     server.delete()
-    assert set(crowd.failures) <= {"ChildExited", "OutcomeUnknown"}
-    assert sum(crowd.failures.values()) <= 20
-    assert server.ledger.twice == []
+    assert 10 <= len(held) <= 40
+    assert len([line for line in moved if server.name in line]) == len(held)
+    for member in crowd.members:
+        allowed = {"ChildExited", "OutcomeUnknown"} if member.name in held else set()
+        assert set(member.failures) <= allowed, (member.name, member.failures)
+        assert member.failures.total() <= 2
+    for what in ("initialize", "initialized"):  # a child hears of one session, whoever shares it
+        told = [line["life"] for line in ledger.lines if line["what"] == what]
+        assert len(told) == len(set(told)) >= 2
+    assert ledger.twice == []
+    assert crowd.within(0.99) < 2
 
 
 class Remote:

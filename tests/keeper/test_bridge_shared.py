@@ -339,6 +339,25 @@ def test_the_end_of_a_session_cancels_its_own_calls(run: Any) -> None:
     run(story())
 
 
+def test_a_child_that_takes_nothing_any_more_is_given_no_session(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mooring.keeper.link.LAST_WORDS", 0.5)
+    monkeypatch.setattr("mooring.keeper.link.MUTE", 0.1)
+
+    async def story() -> None:
+        async with scene() as stage:
+            client = await stage.session()
+            stage.children[0].close_stdin()
+            async with asyncio.timeout(5):
+                while (await client.call("echo", text="x")).status == 200:
+                    pass
+            assert not stage.bridge.exited.done()
+            assert (await stage.client().initialize()).status == 503
+
+    run(story())
+
+
 def test_the_end_of_the_child_is_told_to_everyone(run: Any) -> None:
     async def story() -> None:
         async with scene() as stage:

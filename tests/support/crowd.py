@@ -43,6 +43,8 @@ class Member:
         """What its owner's sum must be, as far as calls were answered."""
         self.failures: Counter[str] = Counter()
         self.slowest = 0.0
+        self.taken: list[float] = []
+        """Seconds, for each call that was answered."""
 
     async def open(self) -> None:
         params = {
@@ -147,6 +149,11 @@ class Crowd:
         self._thread.join(SECONDS + 10)
         assert not self._thread.is_alive()
 
+    def within(self, share: float) -> float:
+        """The seconds in which this share of all calls was answered."""
+        taken = sorted(seconds for member in self.members for seconds in member.taken)
+        return taken[int(share * (len(taken) - 1))]
+
     def answered(self, more: int, seconds: float = 60) -> None:
         """Waits for so many more answers."""
         before = self.answers
@@ -173,7 +180,8 @@ class Crowd:
                 self.refused[broken.port] += 1
                 await CLOCK.sleep(0.02)
                 continue
-            member.slowest = max(member.slowest, time.monotonic() - began)
+            member.taken.append(time.monotonic() - began)
+            member.slowest = max(member.slowest, member.taken[-1])
             self.slowest = max(self.slowest, member.slowest)
             if status == 200 and "result" in body:
                 self.answers += 1

@@ -96,6 +96,8 @@ class Link:
         self.on_end: Callable[[], None] | None = None
         """Called once, when the child has ended and all who waited were told."""
         self.over = False
+        self.ending = False
+        """It takes nothing any more, or has ended; what it said before may still be read."""
         self.unwanted = False
         """It is we who end it."""
         self.extra = False
@@ -259,6 +261,7 @@ class Link:
 
     def _exited(self, _: asyncio.Future[Exit] | None = None) -> None:
         """Stops listening soon, even if it or a descendant holds its stdout open."""
+        self.ending = True
         asyncio.get_running_loop().call_later(LAST_WORDS, self.channel.close)
 
     async def _farewell(self) -> Exit:

@@ -95,6 +95,8 @@ class SharedSessions:
         if isinstance(welcome, bytes):
             exchange.respond(200, JSON, welcome)
             return
+        if self._link is None or self._link.ending:
+            raise Unavailable("ChildExited", "the server's process has ended")
         session = SharedSession(secrets.token_hex(16).encode(), self._clock.monotonic())
         self._sessions[session.id] = session
         if exchange.request.header(PROBE[0]) is not None:
