@@ -59,7 +59,10 @@ FAMILIES: Mapping[str, Mapping[str, tuple[int, str]]] = MappingProxyType(
             "CannotInstall": (503, "The package of a server could not be installed."),
             "CannotStart": (503, "The program of a server could not be started."),
             "CannotStop": (503, "A program of Mooring's own does not end."),
-            "ChildExited": (503, "The process of a server ended before it answered."),
+            "ChildExited": (
+                503,
+                "A server's process ended before it answered; what it had in hand may have run.",
+            ),
             "ChildSilent": (504, "The process of a server runs, and does not read or answer."),
             "Draining": (503, "This Mooring is going away; try again in a moment."),
             "InternalError": (500, "Something went wrong in Mooring itself; its log says what."),

@@ -54,7 +54,7 @@ def test_an_exit_is_told_within_a_tenth_of_a_second(run: Any, isolation: str) ->
                 error = (await held).last["error"]
                 assert time.monotonic() - began < 0.1
             assert error == died.last["error"]
-            assert error["message"].endswith("exited with code 5: out of tea")
+            assert "exited with code 5: out of tea; " in error["message"]
             exit = await stage.bridge.exited
             assert (exit.code, exit.last_line) == (5, "out of tea")
 

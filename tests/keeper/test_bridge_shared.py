@@ -372,6 +372,7 @@ def test_the_end_of_the_child_is_told_to_everyone(run: Any) -> None:
             assert call.result().status == 200
             assert error["data"] == {"reason": "ChildExited"}
             assert "exited with code 3: no such table" in error["message"]
+            assert error["message"].endswith("; whether the request ran is unknown")
             assert await events.next() is None
             assert (await one.call("echo", text="x")).status == 404
             assert (await stage.bridge.exited).code == 3

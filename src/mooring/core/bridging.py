@@ -19,6 +19,8 @@ from mooring.core.keeping import Exit
 
 LATEST = "2025-11-25"
 """The newest protocol version that begins with `initialize`."""
+OUTCOME_UNKNOWN = "whether the request ran is unknown"
+"""What ends the message of every error about a request that was lost on its way."""
 
 
 class _Initialize(Struct, frozen=True):

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from mooring.core.bridging import failure
+from mooring.core.bridging import OUTCOME_UNKNOWN, failure
 from mooring.core.codes import CANCELLED
 from mooring.core.headers import NOSNIFF, downwards
 from mooring.core.loss import suspicious
@@ -26,7 +26,7 @@ from mooring.sessions.recovery import Challenged, Failed, Lost, Moved, Withdrawn
 DOUBTFUL = (400, 404)
 """Statuses that may mean that the owner knows the session no more."""
 LOST = "the server has forgotten this session; initialize again"
-UNKNOWN = "the connection to the server was lost; whether the request ran is unknown"
+UNKNOWN = f"the connection to the server was lost; {OUTCOME_UNKNOWN}"
 ENDED = "the session has ended; initialize again"
 OUT_OF_REACH = "NotRoutableHere"
 AGAIN = "the instance that had taken the session over is gone, too"

@@ -7,6 +7,7 @@ status and type only.
 
 from collections.abc import AsyncIterator
 
+from mooring.core.bridging import OUTCOME_UNKNOWN
 from mooring.core.headers import downwards, media_type
 from mooring.core.ids import same
 from mooring.errors import MooringError
@@ -197,5 +198,5 @@ def _as_events(headers: Headers) -> Headers:
 
 def _lost(call: Call, why: str) -> bytes:
     call.outcome = "failed"
-    message = f"the connection to the server was lost ({why}); whether the request ran is unknown"
+    message = f"the connection to the server was lost ({why}); {OUTCOME_UNKNOWN}"
     return encode(call.error("OutcomeUnknown", message))

@@ -17,7 +17,15 @@ from typing import Any, Protocol
 from msgspec.structs import replace
 
 from mooring import telemetry
-from mooring.core.bridging import answered_id, batch, ending, failure, renumbered, resubscribed
+from mooring.core.bridging import (
+    OUTCOME_UNKNOWN,
+    answered_id,
+    batch,
+    ending,
+    failure,
+    renumbered,
+    resubscribed,
+)
 from mooring.core.codes import METHOD_NOT_FOUND, TIMED_OUT, UNAVAILABLE
 from mooring.core.ids import plain, same
 from mooring.core.keeping import Exit
@@ -286,4 +294,5 @@ class Link:
         self.over = True
         calls, self.calls = self.calls, {}
         for call in calls.values():
-            call.fail("ChildExited", message, UNAVAILABLE)
+            words = f"{message}; {OUTCOME_UNKNOWN}" if isinstance(call, Answer) else message
+            call.fail("ChildExited", words, UNAVAILABLE)
