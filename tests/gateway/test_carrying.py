@@ -661,6 +661,39 @@ def test_a_late_answer_reaches_nobody_elses_question(world: Any, run: Any) -> No
     run(story())
 
 
+def test_progress_is_told_to_who_asked_and_to_nobody_else(world: Any, run: Any) -> None:
+    async def story() -> None:
+        async with world() as w:
+            standin = w.standins["notes"][0]
+
+            async def asking(exchange: Any) -> None:
+                known = (exchange.request.header(b"mcp-session-id") or b"").decode()
+                if b"tools/call" not in exchange.request.body or known not in standin.sessions:
+                    await standin.serve(exchange)
+                    return
+                exchange.start(200, (SSE,))
+                question = message("sampling/createMessage", 1, _meta={"progressToken": 1})
+                await exchange.write(b"data: " + question + b"\n\n")
+                await exchange.write(b"data: " + result(2, ok=True) + b"\n\n")
+                exchange.finish()
+
+            standin.behaviour = asking
+            session = await w.open()
+            first = events((await w.call(session=session)).body)
+            assert first[0]["params"]["_meta"] == {"progressToken": 1}
+            standin.sessions.clear()
+            second = events((await w.call(session=session)).body)
+            assert second[0]["params"]["_meta"] == {"progressToken": "1:1"}
+            standin.seen.clear()
+            for token in (1, "0:1", "2:1", "1:1"):
+                note = message("notifications/progress", progressToken=token, progress=1)
+                assert (await w.ask(note, mcp_session_id=session)).status == 202
+            told = [json.loads(request.body)["params"] for request in standin.seen]
+            assert told == [{"progressToken": 1, "progress": 1}]
+
+    run(story())
+
+
 def test_an_answer_that_waits_while_its_session_moves_reaches_nobody(world: Any, run: Any) -> None:
     async def story() -> None:
         async with world({"notes": 2}) as w:

@@ -2,7 +2,8 @@
 
 Both owners of such a session count their questions from 1, so that a late answer to a question
 of the first would answer another one of the second. From the first move on the client is shown
-ids that say which owner asked, and an answer goes to nobody else.
+ids that say which owner asked, and an answer goes to nobody else. So it is with the tokens under
+which a client tells the progress of what it was asked.
 """
 
 import json

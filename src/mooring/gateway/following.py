@@ -140,12 +140,17 @@ class Following:
 
 
 def _told_apart(event: SseEvent, generation: int) -> bytes:
-    """The event, where it is a question of the server's with an id that says who asks."""
+    """The event, where it is a question of the server's, with id and token that say who asks."""
     message = peek(event.data) if event.data else None
     if type(message) is not Envelope:
         return event.raw
     if message.type == "request" and message.id is not None:
-        data = splice(event.data, id=shown(generation, message.id))
+        token = message.progress_token
+        data = splice(
+            event.data,
+            id=shown(generation, message.id),
+            progress_token=None if token is None else shown(generation, token),
+        )
     elif message.request_id is not None:
         data = splice(event.data, request_id=shown(generation, message.request_id))
     else:

@@ -14,6 +14,8 @@ from mooring.sessions.open_sessions import Session
 from mooring.transports.envelope import Envelope, peek, splice
 from mooring.transports.http_server import ClientGone
 
+PROGRESS = "notifications/progress"
+
 
 async def post(trip: Trip) -> None:
     """A message that belongs to no session: of a server that has none, or that asks for one."""
@@ -45,8 +47,12 @@ def parcel(trip: Trip) -> Parcel:
     if message.method == CALL:
         return Parcel("POST", trip.headers(), body, False, CALL_SECONDS, message.name)
     session = trip.session
-    if session is not None and session.generation and message.type == "response":
-        body = splice(body, id=meant(session.generation, message.id))
+    if session is not None and session.generation:
+        if message.type == "response":
+            body = splice(body, id=meant(session.generation, message.id))
+        elif message.method == PROGRESS:
+            token = meant(session.generation, message.progress_token)
+            body = splice(body, progress_token=token)
     return Parcel("POST", trip.headers(), body, trip.is_repeatable, CALL_SECONDS)
 
 
@@ -75,9 +81,10 @@ async def _is_over(trip: Trip, session: Session, message: Envelope) -> bool:
     if message.method == "notifications/cancelled":
         trip.plant.recovery.withdraw(session, message.request_id)
         return False
-    if message.type == "response":
+    if message.type == "response" or message.method == PROGRESS:
+        named = message.id if message.type == "response" else message.progress_token
         await trip.looked_up(session)
-        return meant(session.generation, message.id) is None and message.id is not None
+        return meant(session.generation, named) is None and named is not None
     return message.method == "notifications/initialized" and session.generation > 0
 
 
