@@ -136,8 +136,10 @@ class Link:
             await self.channel.send(body)
         except Unavailable as error:
             self.calls.pop(id, None)
-            if error.reason == "ChildExited" and not self.over and not self.unwanted:
-                self._exited()  # it lives, and closed its stdin: of no use any more
+            if error.reason == "ChildExited":
+                self.ending = True
+                if not self.over and not self.unwanted:
+                    self._exited()  # it lives, and closed its stdin: of no use any more
             raise
 
     async def ask(self, method: str, params: dict[str, Any], seconds: float) -> bytes:
@@ -264,7 +266,7 @@ class Link:
 
     async def end(self, grace: float = GRACE) -> None:
         """Ends the child: it is not wanted any more."""
-        self.unwanted = True
+        self.unwanted = self.ending = True
         await self.child.end(grace)
 
     def _exited(self, _: asyncio.Future[Exit] | None = None) -> None:
@@ -274,6 +276,7 @@ class Link:
 
     async def _farewell(self) -> Exit:
         """The child has no more to say."""
+        self.ending = True
         reason = ""
         await asyncio.wait([self.child.exited], timeout=MUTE)
         if not self.child.exited.done():
