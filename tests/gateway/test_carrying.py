@@ -333,6 +333,35 @@ def test_a_request_that_is_cancelled_while_it_waits_is_never_sent(world: Any, ru
     run(story())
 
 
+@pytest.mark.parametrize("method", ["tools/call", "tools/list"])
+def test_a_request_that_is_cancelled_while_its_owner_refuses_is_never_sent(
+    world: Any, run: Any, monkeypatch: Any, method: str
+) -> None:
+    monkeypatch.setattr(courier, "FIRST_PAUSE", 0.4)
+
+    async def story() -> None:
+        async with world({"notes": 2}) as w:
+            session = await w.open()
+            owner, _ = owner_of(w)
+            await owner.__aexit__()
+            asked = [
+                asyncio.ensure_future(w.ask(message(method, n, name="t"), mcp_session_id=session))
+                for n in (1, 2)
+            ]
+            pausing = w.gateway._plant.courier.pausing
+            await eventually(lambda: [len(each) for each in pausing.values()] == [2])
+            owner.seen.clear()
+            cancelled = message("notifications/cancelled", requestId=2)
+            assert (await w.ask(cancelled, mcp_session_id=session)).status == 202
+            assert (await asked[1]).json["error"]["code"] == -32800
+            async with owner:  # it listens again
+                assert (await asked[0]).json["result"]["who"] == owner.name
+            assert [json.loads(request.body)["id"] for request in owner.seen] == [1]
+            assert not pausing
+
+    run(story())
+
+
 def test_what_was_set_holds_at_the_new_owner(world: Any, run: Any) -> None:
     async def story() -> None:
         async with world({"notes": 2}) as w:

@@ -9,14 +9,12 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from mooring.core.bridging import OUTCOME_UNKNOWN, failure
-from mooring.core.codes import CANCELLED
+from mooring.core.bridging import OUTCOME_UNKNOWN
 from mooring.core.headers import NOSNIFF, downwards
 from mooring.core.loss import suspicious
 from mooring.core.recovery import Met, Part, Verdict, part, verdict
 from mooring.core.routing import Reject
 from mooring.errors import MooringError, Unavailable
-from mooring.gateway.call import JSON
 from mooring.gateway.relay import Answer, settle
 from mooring.gateway.trip import Trip
 from mooring.sessions.courier import Parcel, Sent
@@ -44,7 +42,7 @@ async def carry(
 ) -> Sent | None:
     """The answer of the owner; None where the client was answered without one.
 
-    `remake` makes the parcel anew for another owner. Raises Unavailable.
+    `remake` makes the parcel anew for another owner. Raises Unavailable, and TakenBack.
     """
     generation = session.generation
     found: Found | None = None
@@ -224,8 +222,7 @@ class _Errand:
                 call.outcome = "refused"
                 call.respond(heard.status, downwards(heard.headers), heard.message)
             case Withdrawn():
-                call.outcome = "refused"
-                call.respond(200, JSON, failure(call.id, CANCELLED, "Request cancelled"))
+                trip.take_back()
         return False
 
     def _passed(self, found: Found | None) -> Sent | None:

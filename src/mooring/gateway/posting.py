@@ -8,7 +8,7 @@ from mooring.gateway.carrying import carry
 from mooring.gateway.opening import first_message
 from mooring.gateway.relay import Answer, pass_on
 from mooring.gateway.trip import CALL, CALL_SECONDS, Trip
-from mooring.sessions.courier import Parcel, Sent
+from mooring.sessions.courier import Parcel, Sent, TakenBack
 from mooring.sessions.journal import METHODS
 from mooring.sessions.open_sessions import Session
 from mooring.transports.envelope import Envelope, peek, splice
@@ -32,7 +32,11 @@ async def post_in_session(trip: Trip, session: Session) -> None:
     if message is not None and message.type != "request" and await _is_over(trip, session, message):
         trip.call.respond(202, (NOSNIFF,))
         return
-    sent = await carry(trip, session, parcel(trip), parcel)
+    try:
+        sent = await carry(trip, session, parcel(trip), parcel)
+    except TakenBack:
+        trip.take_back()
+        return
     if sent is not None:
         await bring_back(trip, sent, session)
 
@@ -44,16 +48,19 @@ def parcel(trip: Trip) -> Parcel:
     message = call.message
     if message is None:
         return Parcel("POST", trip.headers(), body, False, CALL_SECONDS)
-    if message.method == CALL:
-        return Parcel("POST", trip.headers(), body, False, CALL_SECONDS, message.name)
     session = trip.session
+    key = None if session is None else session.key
+    if message.method == CALL:
+        headers = trip.headers()
+        return Parcel("POST", headers, body, False, CALL_SECONDS, message.name, key, call.id)
     if session is not None and session.generation:
         if message.type == "response":
             body = splice(body, id=meant(session.generation, message.id))
         elif message.method == PROGRESS:
             token = meant(session.generation, message.progress_token)
             body = splice(body, progress_token=token)
-    return Parcel("POST", trip.headers(), body, trip.is_repeatable, CALL_SECONDS)
+    headers, repeatable = trip.headers(), trip.is_repeatable
+    return Parcel("POST", headers, body, repeatable, CALL_SECONDS, None, key, call.id)
 
 
 async def bring_back(trip: Trip, sent: Sent, session: Session | None) -> None:
@@ -79,8 +86,8 @@ async def bring_back(trip: Trip, sent: Sent, session: Session | None) -> None:
 async def _is_over(trip: Trip, session: Session, message: Envelope) -> bool:
     """Whether this is of no use to the owner that the session has now."""
     if message.method == "notifications/cancelled":
-        trip.plant.recovery.withdraw(session, message.request_id)
-        return False
+        withdrawn = trip.plant.recovery.withdraw(session, message.request_id)
+        return trip.plant.courier.take_back(session.key, message.request_id) or withdrawn
     if message.type == "response" or message.method == PROGRESS:
         named = message.id if message.type == "response" else message.progress_token
         await trip.looked_up(session)

@@ -16,7 +16,7 @@ from mooring.gateway.carrying import DOUBTFUL, Found, carry_on
 from mooring.gateway.posting import bring_back, parcel
 from mooring.gateway.relay import pass_whole
 from mooring.gateway.trip import Trip
-from mooring.sessions.courier import Parcel, Sent
+from mooring.sessions.courier import Parcel, Sent, TakenBack
 from mooring.sessions.open_sessions import Session
 from mooring.transports.http_server import ClientGone, HttpServer
 from mooring.transports.http_upstream import Reply, Stale
@@ -92,6 +92,8 @@ class SwiftTrip:
             sent = await carry_on(trip, self._session, met, self._generation, parcel)
             if sent is not None:
                 await bring_back(trip, sent, self._session)
+        except TakenBack:
+            trip.take_back()
         except ClientGone:
             call.outcome = "gone"
         except MooringError as error:

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from functools import partial
 
 from mooring.clock import Clock
+from mooring.core.bridging import failure
+from mooring.core.codes import CANCELLED
 from mooring.core.headers import Headers, hops, upwards
 from mooring.core.repeating import repeatable, repeatable_call
 from mooring.core.routing import Alone, Ask, Opening, Pinned, Reject
 from mooring.core.table import Entry, Upstream
 from mooring.errors import MooringError
 from mooring.gateway.afterwork import Afterwork
-from mooring.gateway.call import Call
+from mooring.gateway.call import JSON, Call
 from mooring.gateway.entries import Entries
 from mooring.gateway.following import Mark
 from mooring.gateway.leash import Leashes
@@ -181,6 +183,12 @@ class Trip:
     def reject(self, rejected: Reject) -> None:
         """Answers what routing said."""
         self.call.refuse(rejected.status, rejected.reason, rejected.message)
+
+    def take_back(self) -> None:
+        """Answers a request that its client has cancelled while it waited."""
+        call = self.call
+        call.outcome = "refused"
+        call.respond(200, JSON, failure(call.id, CANCELLED, "Request cancelled"))
 
     def end_upstream(self, upstream: Upstream, upstream_id: bytes, version: str) -> None:
         """Has a session ended upstream that no client will use."""

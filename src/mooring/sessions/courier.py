@@ -5,6 +5,7 @@ seconds, and what is bound to no instance goes to the next one. Where a connecti
 request may have run: it is sent again only if that cannot matter.
 """
 
+import asyncio
 import itertools
 import secrets
 from collections.abc import Callable, Collection
@@ -15,6 +16,7 @@ from mooring import telemetry
 from mooring.clock import Clock
 from mooring.core.ejection import TRANSPORT, Ejections
 from mooring.core.headers import Headers
+from mooring.core.ids import same
 from mooring.core.load import Load
 from mooring.core.repeating import repeatable_call
 from mooring.core.routing import Ask, Forward, Opening, Pinned, Reject, route
@@ -46,6 +48,14 @@ class Parcel(Struct, frozen=True):
     """For the head of the answer to arrive."""
     tool: str | None = None
     """What it calls; at an instance where that tool is safe it may be sent again, too."""
+    session: bytes | None = None
+    """The key of its session, where it is a request of one."""
+    id: bytes | None = None
+    """Under which its client may take it back."""
+
+
+class TakenBack(Exception):
+    """The client has cancelled a request that waited to be tried again."""
 
 
 class Sent:
@@ -78,13 +88,15 @@ class Courier:
         self._clock = clock
         self._entries = entries
         self.ejections = Ejections()
+        self.pausing: dict[bytes, list[tuple[bytes, asyncio.Timeout]]] = {}
+        """Requests that are to be tried again, by the key of their session."""
         self._turns = itertools.count(secrets.randbelow(1 << 16))  # gateways differ
 
     async def deliver(self, entry: Entry, ask: Ask, parcel: Parcel) -> Sent | Reject:
         """The answer of the instance that the request was routed to.
 
         Raises Unavailable where no instance could be reached, or the one that was did not
-        answer.
+        answer; TakenBack where the client has cancelled the request before it was sent.
         """
         way = self.choose(entry, ask)
         if isinstance(way, Reject):
@@ -218,7 +230,7 @@ class Courier:
             if way is None:
                 if self._clock.monotonic() >= deadline or error.reason != "UpstreamRefused":
                     raise error
-                await self._clock.sleep(pause)
+                await self._pause(parcel, pause)
                 pause *= 2
                 tried.clear()
                 still = self._still(entry, ask, upstream)
@@ -230,6 +242,34 @@ class Courier:
                 return await self.send(upstream, parcel)
             except Unavailable as newer:
                 error = newer
+
+    def take_back(self, session: bytes, id: bytes | None) -> bool:
+        """The client of that session cancels a request; whether it waited to be tried again."""
+        pausing = self.pausing.get(session, [])
+        found = [each for each in pausing if same(each[0], id)]
+        for each in found:
+            pausing.remove(each)
+            each[1].reschedule(0)
+        return bool(found)
+
+    async def _pause(self, parcel: Parcel, seconds: float) -> None:
+        """Raises TakenBack."""
+        if parcel.session is None or parcel.id is None:
+            await self._clock.sleep(seconds)
+            return
+        pausing = self.pausing.setdefault(parcel.session, [])
+        try:
+            async with asyncio.timeout(None) as limit:
+                mine = (parcel.id, limit)
+                pausing.append(mine)
+                await self._clock.sleep(seconds)
+        except TimeoutError:
+            raise TakenBack from None
+        finally:
+            if mine in pausing:
+                pausing.remove(mine)
+            if not pausing:
+                self.pausing.pop(parcel.session, None)
 
     def _still(self, entry: Entry, ask: Ask, upstream: Upstream) -> Forward | Reject:
         """The same one, unless it is an owner that has gone from the table meanwhile."""

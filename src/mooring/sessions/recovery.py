@@ -124,12 +124,15 @@ class Recovery:
         """From now on recoveries run in this group; with None, not at all."""
         self._group = group
 
-    def withdraw(self, session: Session, request_id: bytes | None) -> None:
-        """Its client has cancelled a request that may be waiting."""
+    def withdraw(self, session: Session, request_id: bytes | None) -> bool:
+        """Its client cancels a request; whether that waited here."""
         flight = self._flights.get(session.key)
+        found = False
         for id, future in flight.waiting if flight is not None else ():
             if same(id, request_id) and not future.done():
                 future.set_result(Withdrawn())
+                found = True
+        return found
 
     def look(self, session: Session) -> "asyncio.Task[None] | None":
         """Begins to look up a session that is used here for the first time."""
