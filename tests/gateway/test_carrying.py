@@ -9,6 +9,7 @@ from support.fronting import World, eventually
 from support.standin import JSON, SSE, Standin, failure, message, result
 
 from mooring.clock import SystemClock
+from mooring.errors import Unavailable
 from mooring.gateway import posting
 from mooring.sessions import courier, reopening
 from mooring.sessions.open_sessions import digest
@@ -918,6 +919,76 @@ def test_a_gateway_that_heard_of_no_move_follows_what_is_written(world: Any, run
             moved = (await w.call(session=session)).json["result"]
             assert (await second.call(session=session)).json["result"] == moved
             assert sum(said_to(s, b"initialize") for s in w.standins["notes"]) == 2
+
+    run(story())
+
+
+def test_a_move_is_heard_before_anybody_asks(world: Any, run: Any) -> None:
+    async def story() -> None:
+        async with world() as w, world({}, records=w.records) as second:
+            second.standins = w.standins
+            second.table()
+            session = await w.open()
+            await second.call(session=session)
+            w.standins["notes"][0].sessions.clear()
+            await w.call(session=session)
+            seen = second.sessions.known(digest(session))
+            await eventually(lambda: seen.generation == 1)
+            assert seen.sealed.upstream_id == b"notes-0-session-2"
+
+    run(story())
+
+
+def test_without_the_store_a_lost_session_waits_for_it_and_is_not_given_up(
+    world: Any, run: Any
+) -> None:
+    class Away(MemorySessions):
+        away = False
+
+        async def read(self, key: bytes) -> Any:
+            if self.away:
+                raise Unavailable("SessionStoreUnavailable", "the store is away")
+            return await super().read(key)
+
+    async def story() -> None:
+        records = Away(SystemClock())
+        async with world(records=records) as w:
+            session = await w.open()
+            (standin,) = w.standins["notes"]
+            standin.sessions.clear()
+            records.away = True
+            said = await w.call(session=session)
+            assert (said.status, said.reason) == (200, "SessionStoreUnavailable")
+            assert standin.opened == 1
+            records.away = False
+            w.sessions.find(session).retry_at = 0.0
+            assert (await w.call(session=session)).json["result"]["session"] == "notes-0-session-2"
+
+    run(story())
+
+
+def test_what_is_set_while_a_session_moves_holds_at_the_new_owner(world: Any, run: Any) -> None:
+    async def story() -> None:
+        async with world({"notes": 2}) as w:
+            session = await w.open()
+            owner, other = owner_of(w)
+
+            async def slow(exchange: Any) -> None:
+                if b'"initialize"' in exchange.request.body:
+                    await other.proceed.wait()
+                await other.serve(exchange)
+
+            other.behaviour = slow
+            w.table(**gone(owner))
+            asked = asyncio.ensure_future(w.call(session=session))
+            await other.arrived.wait()
+            level = message("logging/setLevel", 3, level="error")
+            await w.gateway._plant.books.note(w.sessions.find(session), level)
+            other.proceed.set()
+            assert (await asked).status == 200
+            told = [json.loads(r.body).get("params") for r in other.seen if b"setLevel" in r.body]
+            assert told == [{"level": "error"}]
+            assert said_to(other, b"initialize") == 1
 
     run(story())
 
