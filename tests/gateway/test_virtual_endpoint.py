@@ -155,18 +155,20 @@ def test_a_filter_holds_for_calls_as_for_lists(run: Run) -> None:
     run(story())
 
 
-def test_a_session_ends_with_all_that_it_has_at_backends(run: Run) -> None:
+@pytest.mark.parametrize(("health", "left"), [("healthy", 1), ("unhealthy", 0)])
+def test_a_session_ends_with_all_that_it_has_at_backends(run: Run, health: str, left: int) -> None:
     async def story() -> None:
         async with joined("notes", "mail") as joint:
             session = await joint.open()
             for name in ("notes_add", "mail_add"):
                 await joint.ask(session, "tools/call", name=name, arguments={})
             assert len(joint["notes"].sessions) == 2
+            joint.states["mail"] = {"health": health}
+            joint.table()
             said = await joint.world.ask(method="DELETE", mcp_session_id=session)
             assert said.status == 200
-            await eventually(
-                lambda: len(joint["notes"].sessions) == len(joint["mail"].sessions) == 1
-            )
+            await eventually(lambda: len(joint["notes"].sessions) == 1)
+            await eventually(lambda: len(joint["mail"].sessions) == left)
             assert (await joint.ask(session, "ping")).status == 404
 
     run(story())
@@ -307,6 +309,36 @@ def test_a_call_waits_for_its_backend_that_is_being_started_again(run: Run) -> N
             joint.states.clear()
             joint.table()
             assert (await asked).json["result"]["who"] == "notes"
+
+    run(story())
+
+
+def test_a_client_that_only_listens_hears_a_backend_again_that_was_away(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mooring.virtual.backends.AGAIN", 0.001)
+
+    async def story() -> None:
+        async with joined("notes", "mail") as joint:
+            session = await joint.open()
+            heard = await listening(joint, session)
+            await joint.ask(session, "tools/call", name="notes_add", arguments={})
+            notes = joint["notes"]
+            await eventually(lambda: len(notes.streams) == 2)
+            joint.states["notes"] = {"health": "unhealthy"}
+            joint.table()
+            assert (await asyncio.wait_for(heard.get(), 2))["method"].endswith("list_changed")
+            for stream in notes.streams:
+                stream.finish()
+            notes.streams.clear()
+            for _ in range(100):
+                assert await joint.listed(session) == ["mail_add", "mail_find"]
+            joint.states.clear()
+            joint.table()
+            assert (await asyncio.wait_for(heard.get(), 2))["method"].endswith("list_changed")
+            await asyncio.wait_for(eventually(lambda: notes.streams), 5)
+            await notes.say("notifications/message", level="info", data="back")
+            assert (await asyncio.wait_for(heard.get(), 2))["params"]["data"] == "back"
 
     run(story())
 

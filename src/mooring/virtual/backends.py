@@ -211,7 +211,7 @@ class Backends:
 
     def _end(self, half: Half) -> None:
         session = self._room.sessions.find(half.id) if half.id else None
-        entry = self._server.declared.backends.get(half.backend)
+        entry = self._server.declared.virtual.backends.get(half.backend)
         if session is not None and entry is not None:
             self._room.errands.start(dismiss(self._room, entry, session))
         half.end()
@@ -276,9 +276,9 @@ class Backends:
     def _listen_to(self, state: ClientState, half: Half) -> None:
         entry = self._server.declared.backends.get(half.backend)
         if entry is not None and half.id and not half.deaf:
-            half.listener = self._room.errands.start(self._listen(state, half, entry))
+            half.listener = self._room.errands.start(self._listen(state, half))
 
-    async def _listen(self, state: ClientState, half: Half, entry: Entry) -> None:
+    async def _listen(self, state: ClientState, half: Half) -> None:
         """Tells a client that listens what a backend says unasked."""
         last = b""
         try:
@@ -286,11 +286,13 @@ class Backends:
                 session = self._room.sessions.find(half.id) if half.id else None
                 if session is None:
                     return
-                session.streams += 1
-                try:
-                    last = await self._hear_out(state, half, session, last)
-                finally:
-                    session.streams -= 1
+                entry = self._server.declared.backends.get(half.backend)
+                if entry is not None:  # else it is away, and may come back
+                    session.streams += 1
+                    try:
+                        last = await self._hear_out(state, half, session, entry, last)
+                    finally:
+                        session.streams -= 1
                 await self._room.clock.sleep(AGAIN)
         except MooringError:
             return
@@ -298,13 +300,12 @@ class Backends:
             half.listener = None
 
     async def _hear_out(
-        self, state: ClientState, half: Half, session: Session, last: bytes
+        self, state: ClientState, half: Half, session: Session, entry: Entry, last: bytes
     ) -> bytes:
         """One stream of a backend, to its end; returns the id of the last event.
 
         Raises Unavailable where there will be no other one.
         """
-        entry = self._server.declared.backends[half.backend]
         hearing = self._hearing(state, half, session)
         generation = session.generation
         headers = self._own_headers(state, half, session)
@@ -314,13 +315,13 @@ class Backends:
         sent = await self._room.courier.deliver(entry, to, parcel)
         if isinstance(sent, Reject):
             lost = sent.reason == "SessionLost"
-            return await self._moved(half, session, generation, headers if lost else None)
+            return await self._moved(entry, session, generation, headers if lost else None)
         try:
             if sent.reply.status == 404 and await self._room.recovery.confirms(
                 session, generation, sent.upstream
             ):
                 sent.close()
-                return await self._moved(half, session, generation, headers)
+                return await self._moved(entry, session, generation, headers)
             half.deaf = sent.reply.status in NO_STREAM or not _is_stream(sent)
             if half.deaf:
                 raise Unavailable("UpstreamError", f"{half.backend} has no stream")
@@ -329,18 +330,17 @@ class Backends:
             sent.close()
 
     async def _moved(
-        self, half: Half, session: Session, generation: int, headers: Headers | None
+        self, entry: Entry, session: Session, generation: int, headers: Headers | None
     ) -> bytes:
         """Has a lost session move, if it may; its stream begins anew.
 
         Without headers it is not lost, only out of reach. Raises Unavailable where it did not move.
         """
-        entry = self._server.declared.backends[half.backend]
         if headers is not None and entry.recovery != "fail":
             outcome = await self._room.recovery.recover(session, generation, headers, None)
             if isinstance(outcome, Moved):
                 return b""
-        raise Unavailable("RecoveryFailed", f"the session at {half.backend} is over")
+        raise Unavailable("RecoveryFailed", f"the session at {entry.ref.name} is over")
 
     async def _hear(self, state: ClientState, hearing: Hearing, sent: Sent, last: bytes) -> bytes:
         splitter = EventSplitter()
