@@ -5,6 +5,11 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
+"""How long one example takes says something of the machine, and nothing of what is tested."""
 
 T = TypeVar("T")
 PATIENCE = 30.0
