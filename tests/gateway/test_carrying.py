@@ -967,7 +967,10 @@ def test_without_the_store_a_lost_session_waits_for_it_and_is_not_given_up(
     run(story())
 
 
-def test_what_is_set_while_a_session_moves_holds_at_the_new_owner(world: Any, run: Any) -> None:
+@pytest.mark.parametrize("cut", [False, True])
+def test_what_is_set_while_a_session_moves_holds_at_the_new_owner(
+    world: Any, run: Any, cut: bool
+) -> None:
     async def story() -> None:
         async with world({"notes": 2}) as w:
             session = await w.open()
@@ -976,7 +979,10 @@ def test_what_is_set_while_a_session_moves_holds_at_the_new_owner(world: Any, ru
             async def slow(exchange: Any) -> None:
                 if b'"initialize"' in exchange.request.body:
                     await other.proceed.wait()
-                await other.serve(exchange)
+                if cut and b"setLevel" in exchange.request.body:
+                    exchange.abort()
+                else:
+                    await other.serve(exchange)
 
             other.behaviour = slow
             w.table(**gone(owner))
@@ -985,7 +991,12 @@ def test_what_is_set_while_a_session_moves_holds_at_the_new_owner(world: Any, ru
             level = message("logging/setLevel", 3, level="error")
             await w.gateway._plant.books.note(w.sessions.find(session), level)
             other.proceed.set()
-            assert (await asked).status == 200
+            said = await asked
+            if cut:
+                assert said.reason == "RecoveryFailed"
+                await eventually(lambda: not other.sessions)
+                return
+            assert said.status == 200
             told = [json.loads(r.body).get("params") for r in other.seen if b"setLevel" in r.body]
             assert told == [{"level": "error"}]
             assert said_to(other, b"initialize") == 1

@@ -221,7 +221,10 @@ class Recovery:
         try:
             outcome = await self._recover(session, headers)
         except MooringError as error:
-            outcome = Failed("SessionStoreUnavailable", error.message)
+            if error.reason == "SessionStoreUnavailable":
+                outcome = Failed("SessionStoreUnavailable", error.message)
+            else:  # the instance that took it over is gone, too
+                outcome = Failed("RecoveryFailed", f"{_FAILED}: {error.message}")
         if isinstance(outcome, Failed):
             session.failures += 1
             session.retry_at = self._clock.monotonic() + pause(session.failures)
