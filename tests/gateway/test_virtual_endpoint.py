@@ -276,6 +276,53 @@ def test_a_change_reaches_every_client_that_listens_and_the_next_list_has_it(run
     run(story())
 
 
+class Partial(Backend):
+    """Has one tool more for some of its sessions."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.favoured = ""
+
+    def _converse(self, exchange: Exchange, told: dict[str, Any], session: str) -> None:
+        if told.get("method") == "tools/list" and session == self.favoured:
+            tools = [*self.tools, tool("more")]
+            exchange.respond(200, (JSON,), result(told["id"], tools=tools))
+        else:
+            super()._converse(exchange, told, session)
+
+
+def test_what_a_backend_has_for_one_session_is_seen_in_that_session_alone(run: Run) -> None:
+    async def story() -> None:
+        notes = Partial("notes")
+        async with joined(notes, "mail") as joint:
+            first, second = await joint.open(), await joint.open()
+            heard = [await listening(joint, first), await listening(joint, second)]
+            opened: list[str] = []
+            for session in (first, second):
+                said = await joint.ask(session, "tools/call", name="notes_add", arguments={})
+                opened.append(said.json["result"]["session"])
+            await eventually(lambda: len(notes.streams) == 3)
+            notes.favoured = opened[0]
+            of_it = [
+                stream
+                for stream in notes.streams
+                if stream.request.header(b"mcp-session-id") == opened[0].encode()
+            ]
+            for stream in of_it:
+                await stream.write(encode(message("notifications/tools/list_changed")))
+            note = await asyncio.wait_for(heard[0].get(), 2)
+            assert note["method"] == "notifications/tools/list_changed"
+            assert "notes_more" in await joint.listed(first)
+            assert "notes_more" not in await joint.listed(second)
+            assert heard[1].empty()
+            said = await joint.ask(first, "tools/call", name="notes_more", arguments={})
+            assert said.json["result"]["params"]["name"] == "more"
+            said = await joint.ask(second, "tools/call", name="notes_more", arguments={})
+            assert said.json["error"]["code"] == -32602
+
+    run(story())
+
+
 def test_a_backend_that_comes_or_goes_changes_the_list(run: Run) -> None:
     async def story() -> None:
         async with joined("notes", "mail") as joint:
