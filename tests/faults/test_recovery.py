@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -14,11 +15,13 @@ from typing import Any, NamedTuple
 import pytest
 from mcp import Client, MCPDeprecationWarning, MCPError
 from support.crowd import Crowd, Ledger, Member
-from support.installation import Mooring, alive, free_port, process_of, wait_until
+from support.installation import ROOT, Mooring, alive, free_port, process_of, wait_until
 
 pytestmark = pytest.mark.process
 
 SERVERS = Path(__file__).resolve().parents[1] / "servers"
+CLIENTS = Path(__file__).resolve().parents[1] / "protocol" / "clients"
+PREVIOUS = ROOT / ".tools/sdk1/bin/python"
 SESSIONS = 50
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -477,6 +480,55 @@ def test_the_official_client_goes_on_and_hears_of_it(http: Server, run: Run) -> 
     run(story())
     assert [each for each in logged if "held this session is gone" in str(each)]
     assert http.ledger.count("initialize")["mcp"] == http.ledger.count("initialized")["mcp"] == 2
+
+
+class Previous:
+    """A client of the previous line of the official SDK, in a process of its own."""
+
+    def __init__(self, url: str) -> None:
+        self._process = subprocess.Popen(
+            [str(PREVIOUS), str(CLIENTS / "going_on1.py"), url],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def __enter__(self) -> "Previous":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._process.communicate(timeout=10)
+        finally:
+            self._process.kill()
+            self._process.wait(10)
+
+    def told(self, word: str) -> Any:
+        """What it prints when it is told this; bounded."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(word, file=self._process.stdin, flush=True)
+        ready, _, _ = select.select([self._process.stdout], [], [], 20)
+        assert ready, f"no answer to {word}"
+        return json.loads(self._process.stdout.readline())
+
+
+def test_the_previous_line_of_the_official_client_goes_on_too(http: Server) -> None:
+    with Previous(http.url) as client:
+        assert [client.told("add"), client.told("add")] == [1, 2]
+        http.owner("mcp").end()
+        assert client.told("add") == 1
+        logged = client.told("updated")
+    assert [each for each in logged if "held this session is gone" in each]
+    assert http.ledger.count("initialize")["mcp"] == http.ledger.count("initialized")["mcp"] == 2
+    assert http.ledger.twice == []
+
+
+def test_it_does_so_where_its_session_has_a_process_of_its_own(stdio: Server) -> None:
+    with Previous(stdio.url) as client:
+        assert [client.told("add"), client.told("add")] == [1, 2]
+        stdio.owner("mcp").end()
+        assert client.told("add") == 1
+    assert stdio.ledger.count("initialize")["mcp"] == 2
+    assert stdio.ledger.count("initialized")["mcp"] == 2
 
 
 def test_a_late_answer_reaches_nobody_elses_question(http: Server, run: Run) -> None:
