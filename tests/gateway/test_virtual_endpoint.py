@@ -490,6 +490,38 @@ def test_a_question_reaches_the_client_with_the_name_of_who_asks(run: Run) -> No
     run(story())
 
 
+def test_progress_is_told_to_who_asked_and_to_nobody_else(run: Run) -> None:
+    async def story() -> None:
+        notes = Backend("notes")
+        params = {"messages": [], "_meta": {"progressToken": 1}}
+        question = {"method": "sampling/createMessage", "params": params}
+        asking(notes, question)
+        async with joined(notes, relay={"notes": {"sampling": True}}) as joint:
+            session = await joint.open(capabilities={"sampling": {}})
+            tokens = []
+            for again in (False, True):
+                if again:
+                    notes.sessions.clear()  # it was started anew
+                    notes.behaviour = None
+                    await joint.ask(session, "tools/call", name="notes_add", arguments={})
+                    notes.asked.pop("response")
+                    asking(notes, question)
+                call = asyncio.ensure_future(listen_to_call(joint, session))
+                told = await asyncio.wait_for(joint.questions.get(), 5)
+                tokens.append(told["params"]["_meta"]["progressToken"])
+                for token in tokens:
+                    progress = {"progressToken": token, "progress": 1}
+                    await joint.tell(session, "notifications/progress", **progress)
+                answer = json.dumps({"jsonrpc": "2.0", "id": told["id"], "result": {}}).encode()
+                await joint.world.ask(answer, mcp_session_id=session)
+                await call
+            assert len(set(tokens)) == 2
+            heard = [each["params"] for each in notes.asked["notifications/progress"]]
+            assert heard == [{"progressToken": 1, "progress": 1}] * 2
+
+    run(story())
+
+
 async def listen_to_call(joint: Joined, session: str) -> dict[str, Any]:
     """Calls a tool; what is asked meanwhile goes to `questions`."""
     body = message("tools/call", "a-call", name="notes_add")
@@ -638,10 +670,12 @@ def test_the_log_level_is_told_to_those_that_log_now_and_later(run: Run) -> None
 def test_a_client_takes_a_request_back(run: Run) -> None:
     async def story() -> None:
         notes = Backend("notes")
+        called = asyncio.Event()
 
         async def behave(exchange: Exchange) -> None:
             told = json.loads(exchange.request.body or b"{}")
             if told.get("method") == "tools/call":
+                called.set()
                 await eventually(lambda: "notifications/cancelled" in notes.asked)
                 exchange.respond(200, (JSON,), failure(told["id"], -32800, "cancelled"))
             else:
@@ -651,8 +685,7 @@ def test_a_client_takes_a_request_back(run: Run) -> None:
         async with joined(notes, "mail") as joint:
             session = await joint.open()
             call = asyncio.ensure_future(joint.ask(session, "tools/call", "x", name="notes_add"))
-            await eventually(lambda: len(notes.sessions) == 2)
-            await eventually(lambda: joint.gateway.loads()[notes.uid].calls >= 1)
+            await called.wait()  # until then nobody can be told that it is taken back
             said = await joint.tell(session, "notifications/cancelled", requestId="x")
             assert said.status == 202
             assert (await call).json["error"]["code"] == -32800

@@ -126,13 +126,19 @@ class Backends:
 
     async def answered(self, call: Call, state: ClientState, origin: Origin) -> None:
         """Takes the client's answer to the backend that asked, if that still waits for it."""
-        half = state.halves.get(origin.backend)
-        session = self._room.sessions.find(half.id) if half is not None and half.id else None
-        if half is None or mark(session) != origin.mark:
+        if not self.waits(state, origin):
             return
+        half = state.halves[origin.backend]
+        session = self._room.sessions.find(half.id) if half.id else None
         generation = session.generation if session is not None else 0
         id = shown(generation, origin.id) if generation else origin.id
         await self.forward(call, state, origin.backend, splice(call.request.body, id=id))
+
+    def waits(self, state: ClientState, origin: Origin) -> bool:
+        """Whether whoever asked this is still the one that the client has a session with."""
+        half = state.halves.get(origin.backend)
+        session = self._room.sessions.find(half.id) if half is not None and half.id else None
+        return half is not None and mark(session) == origin.mark
 
     async def note(self, state: ClientState, backends: Iterable[str], body: bytes) -> None:
         """Sends a notification to some of those where a session is open."""

@@ -318,7 +318,7 @@ class InSession:
             await self._cancelled(state, message, body)
         elif message.method == "notifications/progress":
             origin = inward(message.progress_token)
-            if origin is not None:
+            if origin is not None and self._backends.waits(state, origin):
                 body = splice(body, progress_token=origin.id)
                 await self._backends.note(state, [origin.backend], body)
         elif message.method == "notifications/roots/list_changed":
