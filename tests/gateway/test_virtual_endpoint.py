@@ -390,6 +390,35 @@ def test_a_client_that_only_listens_hears_a_backend_again_that_was_away(
     run(story())
 
 
+@pytest.mark.parametrize(
+    "ref",
+    [
+        {"type": "ref/prompt", "name": "mail_greet"},
+        {"type": "ref/resource", "uri": "mail://{id}"},
+    ],
+)
+def test_a_completion_does_not_wait_for_a_backend_that_is_not_asked(
+    run: Run, ref: dict[str, str]
+) -> None:
+    async def story() -> None:
+        notes, mail = Backend("notes"), Backend("mail")
+        mail.capabilities = {"prompts": {}, "resources": {}, "completions": {}}
+        mail.prompts = [{"name": "greet"}]
+        mail.templates = [{"uriTemplate": "mail://{id}", "name": "mail"}]
+        async with joined(notes, mail) as joint:
+            session = await joint.open()
+            await joint.ask(session, "tools/call", name="notes_add", arguments={})
+            joint.states["notes"] = {"state": "Starting", "health": "unknown"}
+            joint.table()
+            began = asyncio.get_running_loop().time()
+            asked = {"ref": ref, "argument": {"name": "a", "value": "b"}}
+            said = await joint.ask(session, "completion/complete", **asked)
+            assert said.json["result"]["who"] == "mail"
+            assert asyncio.get_running_loop().time() - began < 5.0
+
+    run(story())
+
+
 def test_a_call_to_a_backend_that_has_failed_is_told_so_at_once(run: Run) -> None:
     async def story() -> None:
         async with joined("notes", "mail") as joint:

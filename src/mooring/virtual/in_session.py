@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from importlib.metadata import version as installed
 from typing import Any, Final
 
+from mooring.core.aggregate import Exposed
 from mooring.core.bridging import failure
 from mooring.core.codes import INVALID_PARAMS, METHOD_NOT_FOUND
 from mooring.core.era import SESSION_VERSIONS
@@ -281,7 +282,9 @@ class InSession:
         ref = ref if isinstance(ref, dict) else {}
         if ref.get("type") == "ref/prompt":
             name = str(ref.get("name", ""))
-            found = (await self._better(state)).view.prompts.get(name)
+            found = self._server.own(state).view.prompts.get(name)
+            if found is None:
+                found = (await self._better(state)).view.prompts.get(name)
             if found is None:
                 self._unknown(call, state, "prompt", name)
                 return
@@ -289,8 +292,9 @@ class InSession:
             await self._backends.forward(call, state, found.backend, body)
             return
         uri = str(ref.get("uri", ""))
-        view = (await self._better(state)).view
-        exposed = view.templates.get(uri) or view.resources.get(uri)
+        exposed = _of_uri(self._server.own(state), uri)
+        if exposed is None:
+            exposed = _of_uri(await self._better(state), uri)
         if exposed is None:
             self._unknown(call, state, "resource template", uri)
             return
@@ -371,6 +375,10 @@ class InSession:
         away = self._server.away(state.halves)
         why += f"; away now: {', '.join(away)}" if away else ""
         say_no(call, INVALID_PARAMS, f"Unknown {kind}: {name}{why}")
+
+
+def _of_uri(sight: Sight, uri: str) -> Exposed | None:
+    return sight.view.templates.get(uri) or sight.view.resources.get(uri)
 
 
 def say(call: Call, result: bytes) -> None:
