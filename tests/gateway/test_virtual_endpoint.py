@@ -724,6 +724,27 @@ def test_a_client_takes_a_request_back(run: Run) -> None:
     run(story())
 
 
+def test_a_request_that_is_taken_back_before_a_backend_has_it_is_not_sent(run: Run) -> None:
+    async def story() -> None:
+        async with joined("notes", "mail") as joint:
+            notes = joint["notes"]
+            session = await joint.open()
+            await joint.ask(session, "tools/call", name="notes_add", arguments={})
+            await notes.__aexit__()  # it refuses connections
+            call = asyncio.ensure_future(joint.ask(session, "tools/call", "x", name="notes_add"))
+            pausing = joint.gateway._plant.courier.pausing
+            await eventually(lambda: pausing)
+            said = await joint.tell(session, "notifications/cancelled", requestId="x")
+            assert said.status == 202
+            assert (await call).json["error"]["code"] == -32800
+            async with notes:  # it listens again
+                await joint.ask(session, "tools/call", name="notes_add", arguments={})
+            assert [each["id"] for each in notes.asked["tools/call"]] == [2, 2]
+            assert "notifications/cancelled" not in notes.asked
+
+    run(story())
+
+
 def test_credentials_go_to_whom_they_are_for_and_the_list_is_the_callers_own(run: Run) -> None:
     async def story() -> None:
         notes, mine = Backend("notes"), Backend("mine")

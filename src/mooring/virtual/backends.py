@@ -140,6 +140,15 @@ class Backends:
         session = self._room.sessions.find(half.id) if half is not None and half.id else None
         return half is not None and mark(session) == origin.mark
 
+    def take_back(self, state: ClientState, backend: str, id: bytes) -> bool:
+        """The client cancels a request; whether that still waited to be sent to this backend."""
+        half = state.halves.get(backend)
+        session = self._room.sessions.find(half.id) if half is not None and half.id else None
+        if session is None:
+            return False
+        withdrawn = self._room.recovery.withdraw(session, id)
+        return self._room.courier.take_back(session.key, id) or withdrawn
+
     async def note(self, state: ClientState, backends: Iterable[str], body: bytes) -> None:
         """Sends a notification to some of those where a session is open."""
         for backend in backends:

@@ -333,6 +333,8 @@ class InSession:
         """To the backend that answers the request; where that is not known here, to all."""
         id = message.request_id or b""
         known = state.running.get(id) if state.running else None
+        if known is not None and self._backends.take_back(state, known, id):
+            return
         backends = self._backends.open(state) if known is None else [known]
         await self._backends.note(state, backends, body)
 
