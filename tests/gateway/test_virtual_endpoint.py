@@ -184,6 +184,16 @@ def test_a_session_id_that_is_none_of_ours_is_unknown(run: Run, id: str) -> None
     run(story())
 
 
+def test_a_virtual_server_that_does_not_exist_is_told_so_by_name(run: Run) -> None:
+    async def story() -> None:
+        async with joined("notes") as joint:
+            said = await joint.world.ask(message("ping", 1), path="/virtual/al/mcp")
+            assert said.status == 404
+            assert said.json["error"]["message"] == 'no virtual server "al". Fix: moor get vmcp'
+
+    run(story())
+
+
 def test_the_session_of_a_server_is_not_one_of_a_virtual_server(run: Run) -> None:
     async def story() -> None:
         async with joined("all") as joint:  # a backend of the same name

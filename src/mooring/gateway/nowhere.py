@@ -5,7 +5,7 @@ import re
 from mooring.gateway.call import Call
 from mooring.transports.envelope import Envelope, peek
 
-_SERVER = re.compile(r"(?:/ns/([^/]{1,200}))?/servers/([^/]{1,200})/mcp/?")
+_ENDPOINT = re.compile(r"(?:/ns/([^/]{1,200}))?/(servers|virtual)/([^/]{1,200})/mcp/?")
 
 
 class Nowhere:
@@ -27,11 +27,13 @@ class Nowhere:
 
 
 def _words(path: str) -> str:
-    found = _SERVER.fullmatch(path)
+    found = _ENDPOINT.fullmatch(path)
     if found is None:
-        return "nothing is at this path; endpoints are /servers/NAME/mcp"
-    namespace, name = found.groups()
+        return "nothing is at this path; endpoints are /servers/NAME/mcp and /virtual/NAME/mcp"
+    namespace, kind, name = found.groups()
     where = f" in namespace {_shown(namespace)}" if namespace else ""
+    if kind == "virtual":
+        return f"no virtual server {_shown(name)}{where}. Fix: moor get vmcp"
     return f"no server {_shown(name)}{where}. Fix: moor get servers"
 
 
