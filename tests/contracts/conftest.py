@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from lightkube.config.kubeconfig import KubeConfig
+from support.real_cluster import OUR_SORTS, REAL, REAL_CLUSTER, emptied, real_cluster
 from support.redis_here import RedisHere, redis_here
 
 from mooring.clock import SystemClock
@@ -46,7 +47,7 @@ def open_persistent(tmp_path: Path, clock: FakeClock) -> OpenStore:
     return sqlite
 
 
-@pytest.fixture(params=["memory", "sqlite", "kubernetes"])
+@pytest.fixture(params=[*OUR_SORTS, *([REAL_CLUSTER] if REAL else [])])
 def open_store(
     request: pytest.FixtureRequest, clock: FakeClock, open_persistent: OpenStore
 ) -> OpenStore:
@@ -66,7 +67,12 @@ def open_store(
         ):
             yield store
 
-    sorts = {"memory": memory, "sqlite": open_persistent, "kubernetes": kubernetes}
+    def real() -> AbstractAsyncContextManager[ObjectStore]:
+        return emptied(real_cluster())
+
+    sorts = {
+        "memory": memory, "sqlite": open_persistent, "kubernetes": kubernetes, REAL_CLUSTER: real
+    }  # fmt: skip
     return sorts[request.param]
 
 

@@ -1,62 +1,38 @@
 """One story of our kinds in a Kubernetes API, with the CRDs that we generate.
 
-It is played in the cluster in memory, and in a real one where MOORING_TEST_KUBECONFIG names a
-kubeconfig (its user must be allowed to make CRDs; what the story makes, it deletes).
+It is played in the cluster in memory, and in a real one where there is one
+(`support.real_cluster`).
 """
 
-import asyncio
-import os
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from lightkube import ApiError, AsyncClient
 from lightkube.config.kubeconfig import KubeConfig
 from lightkube.config.models import Cluster as ClusterEntry
 from lightkube.config.models import User
-from lightkube.resources.apiextensions_v1 import CustomResourceDefinition
+from support.real_cluster import REAL, real_cluster, with_our_kinds
 
 from mooring.core.ports import Change
-from mooring.errors import Conflict, MooringError
+from mooring.errors import Conflict
 from mooring.kinds.base import FINALIZER, ObjectMeta
-from mooring.kinds.crd import definition, own_kinds
 from mooring.kinds.event import Event, Involved
 from mooring.kinds.secret import Secret
 from mooring.kinds.server import MCPServer, ServerSpec, ServerStatus, Source
-from mooring.stores.kubernetes import KubernetesStore, open_kubernetes
+from mooring.stores.kubernetes import KubernetesStore
 from mooring.testing.cluster import Cluster, running
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
-REAL = os.environ.get("MOORING_TEST_KUBECONFIG", "")
 
 
 @asynccontextmanager
 async def cluster(real: bool) -> AsyncIterator[KubernetesStore]:
     """A cluster that knows our kinds."""
     async with running(Cluster()) as url:
-        here = KubeConfig.from_one(cluster=ClusterEntry(server=url), user=User())
-        config = (KubeConfig.from_file(REAL) if real else here).get()
-        client = AsyncClient(config)
-        for kind in own_kinds():
-            wanted = CustomResourceDefinition.from_dict(definition(kind))
-            with suppress(ApiError):  # a real cluster may have them from before
-                await client.create(wanted)
-        await client.close()
-        async with open_kubernetes(config) as store:
-            await known(store)
+        here = KubeConfig.from_one(cluster=ClusterEntry(server=url), user=User()).get()
+        async with with_our_kinds(real_cluster() if real else here) as store:
             yield store
-
-
-async def known(store: KubernetesStore) -> None:
-    """Returns once the cluster serves our kinds, which takes a real one a moment."""
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                await store.list("MCPServer")
-                return
-            except MooringError:
-                await asyncio.sleep(0.2)  # noqa: TID251  # a real cluster's time, nobody's clock
 
 
 @pytest.mark.parametrize(
