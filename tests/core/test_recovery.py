@@ -121,23 +121,22 @@ def test_an_instance_must_keep_what_was_promised(
 
 
 @pytest.mark.parametrize(
-    ("status", "kept", "read", "challenged", "expected"),
+    ("status", "kept", "read", "expected"),
     [
-        (200, "", True, False, "taken"),
-        (200, "it does not offer tools", True, False, "other"),
-        (200, "", False, False, "next"),
-        (401, "", False, False, "passed"),
-        (403, "", False, True, "passed"),
-        (403, "", False, False, "next"),
-        (429, "", False, False, "next"),
-        (500, "", False, False, "next"),
-        (503, "", False, False, "next"),
+        (200, "", True, "taken"),
+        (200, "it does not offer tools", True, "other"),
+        (200, "", False, "next"),
+        (401, "", False, "passed"),
+        (403, "", False, "passed"),
+        (429, "", False, "next"),
+        (500, "", False, "next"),
+        (503, "", False, "next"),
     ],
 )
 def test_what_an_answer_to_initialize_is_good_for(
-    status: int, kept: str, read: bool, challenged: bool, expected: str
+    status: int, kept: str, read: bool, expected: str
 ) -> None:
-    assert opened(status, kept, read=read, challenged=challenged) == expected
+    assert opened(status, kept, read=read) == expected
 
 
 def methods(*capabilities: str, level: str = "") -> list[str]:

@@ -151,13 +151,12 @@ def unkept(version: str, promises: Collection[str], answered: str, offered: Coll
     return f"it does not offer {', '.join(missing)}" if missing else ""
 
 
-def opened(status: int, kept: str, *, read: bool, challenged: bool) -> Opened:
+def opened(status: int, kept: str, *, read: bool) -> Opened:
     """What an answer to `initialize` is good for, during a recovery.
 
-    `read`: it is a result, with a session id; `kept`: see `unkept`; `challenged`: it asks who
-    calls.
+    `read`: it is a result, with a session id; `kept`: see `unkept`.
     """
-    if status == 401 or (status == 403 and challenged):
+    if status in (401, 403):
         return "passed"
     if not 200 <= status < 300 or not read:
         return "next"

@@ -161,7 +161,7 @@ class Reopener:
             offered = promised(result.capabilities)
             kept = unkept(record.version, record.capabilities, result.protocolVersion, offered)
         found: Taken | Passed | Untaken
-        match opened(heard.status, kept, read=read, challenged=_challenges(heard)):
+        match opened(heard.status, kept, read=read):
             case "passed":
                 found = Passed(heard)
             case "next":
@@ -182,7 +182,7 @@ class Reopener:
         ours = in_the_name_of(headers, taken.upstream_id, record.version)
         try:
             heard = await tell(self._courier, taken.upstream, ours, INITIALIZED)
-            if opened(heard.status, "", read=True, challenged=_challenges(heard)) == "passed":
+            if opened(heard.status, "", read=True) == "passed":
                 return Passed(heard)
             if heard.status >= 300:
                 what = f"it answered notifications/initialized with HTTP {heard.status}"
@@ -243,11 +243,6 @@ def replayed(record: SessionRecord) -> list[bytes]:
         .encode()
         for n, (method, params) in enumerate(told)
     ]  # fmt: skip
-
-
-def _challenges(heard: Heard) -> bool:
-    """Whether an answer asks who calls."""
-    return heard.header(b"www-authenticate") is not None
 
 
 def _result(message: bytes) -> _Result | None:
