@@ -172,7 +172,7 @@ class Gateway:
         """Answers a request that needs no task, or begins to; False where it needs one."""
         request = exchange.request
         server = self._servers.get(request.path)
-        virtual = self._joined.get(request.path)
+        virtual = self._joined.get(request.path) if server is None else None
         if (server is None and virtual is None) or request.method != "POST":
             return False
         call = Call(exchange, ANONYMOUS, self._clock.monotonic())

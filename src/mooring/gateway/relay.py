@@ -102,7 +102,7 @@ def pass_whole(call: Call, answer: Answer, extra: Headers = ()) -> None:
 
 def _is_failure(call: Call, answer: Answer) -> bool:
     """Whether the client must be spared the status."""
-    return call.sheltered and (answer.status >= 500 or answer.status == 429)
+    return (answer.status >= 500 or answer.status == 429) and call.sheltered
 
 
 def _shelter(call: Call, answer: Answer) -> None:

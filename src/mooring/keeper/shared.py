@@ -26,7 +26,7 @@ from mooring.transports.http_server import Exchange
 
 HANDSHAKE = 60.0
 """Seconds that a child has to answer our `initialize`."""
-SESSIONS = 10_000
+SESSIONS = 20_000
 """Sessions of one instance."""
 FORGOTTEN = 24 * 3600.0
 """Seconds without a request or an open stream after which a session is ended."""
