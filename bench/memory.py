@@ -26,7 +26,7 @@ def weigh(ours: Mooring) -> dict[str, Weights]:
     """
     told: dict[str, Weights] = {}
     after: list[Weights] = []
-    tools = [f"{name}_echo0" for name in FIVE]
+    tools = [f"{name}_echo1" for name in FIVE]
     for what, url, count, hold in (
         ("idle session, HTTP", ours.url("json"), SESSIONS, None),
         ("idle session, stdio", ours.url("stdio"), SESSIONS, None),

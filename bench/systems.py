@@ -85,7 +85,7 @@ spec:
   group: team
   aggregation:
     strategy: none
-    tools: {{backend: {{filter: [echo0], overrides: {{echo0: {{name: echo}}}}}}}}
+    tools: {{backend: {{filter: [echo1], overrides: {{echo1: {{name: echo}}}}}}}}
 ---
 apiVersion: mooring.dev/v1alpha1
 kind: MCPGroup

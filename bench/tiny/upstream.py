@@ -19,15 +19,16 @@ SESSION = re.compile(rb"(?i)\r\nmcp-session-id: *(\S+)")
 OPEN: set[bytes] | None = set() if "sessions" in sys.argv else None
 LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 TOOL = (
-    b'{"name":"echo%d","description":"Says what it was told, word for word.","inputSchema":{"type":'
+    b'{"name":"%b","description":"Says what it was told, word for word.","inputSchema":{"type":'
     b'"object","properties":{"text":{"type":"string","description":"What to say."},"times":{"type":'
     b'"integer","minimum":1}},"required":["text"]},"annotations":{"readOnlyHint":true}}'
 )
+NAMES = (b"echo", *(b"echo%d" % number for number in range(1, 20)))
 RESULTS = {
     b'"tools/call"': b'{"content":[{"type":"text","text":"ahoy"}],"isError":false}',
     b'"initialize"': b'{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},'
     b'"serverInfo":{"name":"tiny","version":"1"}}',
-    b'"tools/list"': b'{"tools":[%b]}' % b",".join(TOOL % number for number in range(20)),
+    b'"tools/list"': b'{"tools":[%b]}' % b",".join(TOOL % name for name in NAMES),
 }
 JSON = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n%bcontent-length: %d\r\n\r\n%b"
 STREAM = (
